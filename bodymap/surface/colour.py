@@ -1,0 +1,131 @@
+"""The colour code, backwards: from colours, or from the network's 3 x 256 scores, to points on the surface.
+
+Two decoders of scores (METHOD, section 1):
+
+* ``expectation``: each channel's expectation around its mode, then projection on the surface. Fast; three independent
+  channels can mix two hypotheses (left and right) into a colour that lies off the surface.
+* ``likelihood``: argmax over surface samples of sum_c log p_c(code_c(sample)), so that the channels must agree on one
+  place; then the expectation within a window around that place, projected on the triangles near it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bodymap.surface import points
+from bodymap.surface.body import Template
+
+BINS = 256
+# Radius within which the posterior's mass counts as confidence, metres; half width of the refining window, bins.
+CONFIDENCE_RADIUS = 0.05
+WINDOW = 8
+_BLOCK = 4096
+
+
+def decode_colour(t: Template, colours: Float[Tensor, "point rgb=3"]) -> points.SurfacePoints:
+    """Projects colours (float, [0, 1]) on the surface in colour space."""
+    return points.project(t, t.code, colours, neighbours=2, key="code")
+
+
+def sample_log_posterior(t: Template, scores: Float[Tensor, "point 3 256"]) -> Float[Tensor, "point sample"]:
+    """log p(sample | scores), normalised over the samples; differentiable in the scores.
+
+    log p(s) is sum_c log p_c(code_c(s)), each log p_c interpolated linearly between its two nearest bins.
+    """
+    # bins lead, so that a sample's score is a copy of whole rows: several times faster than gathering columns
+    log_p = scores.log_softmax(-1).permute(1, 2, 0).contiguous()
+    low, fraction = _sample_bins(t)
+    total = sum(
+        torch.lerp(log_p[c][low[:, c]], log_p[c][low[:, c] + 1], fraction[:, c, None].to(log_p.dtype)) for c in range(3)
+    )
+    return total.log_softmax(0).T
+
+
+def decode_scores(
+    t: Template, scores: Float[Tensor, "point 3 256"], method: Literal["likelihood", "expectation"] = "likelihood"
+) -> tuple[Int[Tensor, " point"], Float[Tensor, "point 3"], Float[Tensor, " point"]]:
+    """Decodes scores to (triangle, barycentric, confidence); confidence in [0, 1], streamed in blocks.
+
+    Confidence is the posterior's mass within CONFIDENCE_RADIUS (geodesic) of the answer; with ``expectation`` the
+    product over the channels of the mass inside the window around the mode.
+    """
+    if method not in ("likelihood", "expectation"):
+        raise ValueError(f"method is 'likelihood' or 'expectation', not {method!r}")
+    decode = _decode_likelihood if method == "likelihood" else _decode_expectation
+    blocks = [decode(t, scores[i : i + _BLOCK]) for i in range(0, len(scores), _BLOCK)]
+    if not blocks:
+        empty = torch.zeros(0, device=scores.device)
+        return empty.long(), empty.reshape(0, 3), empty
+    return tuple(torch.cat(parts) for parts in zip(*blocks, strict=True))  # type: ignore[return-value]
+
+
+def _decode_likelihood(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    # to find the place, each sample's nearest bin is enough; samples lead, so that rows are copied whole
+    log_p = scores.float().log_softmax(-1)
+    rows = log_p.permute(1, 2, 0).contiguous()
+    bins = (t.sample_code * (BINS - 1)).round().long()
+    likelihood = rows[0][bins[:, 0]]
+    likelihood += rows[1][bins[:, 1]]
+    likelihood += rows[2][bins[:, 2]]
+    top, best = likelihood.max(0)
+    near = _near_samples(t)[best].T
+    # (clamped: numbers below the smallest normal float make exp many times slower)
+    p = likelihood.sub_(top).clamp_(min=-40).exp_()
+    confidence = p.gather(0, near.clamp_min(0)).masked_fill(near < 0, 0).sum(0) / p.sum(0)
+
+    # within the window around the sample's own code the channels are single-peaked: their expectation beats the bins
+    centre = t.code[t.samples[best]] * (BINS - 1)
+    colours, _ = _windowed_expectation(log_p.exp(), centre)
+    return *_project_near(t, colours, best), confidence.clamp(0, 1)
+
+
+def _decode_expectation(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    p = scores.float().softmax(-1)
+    colours, mass = _windowed_expectation(p, p.argmax(-1).to(p.dtype))
+    return *decode_colour(t, colours), mass.prod(-1)
+
+
+def _windowed_expectation(
+    p: Float[Tensor, "point 3 256"], centre: Float[Tensor, "point 3"]
+) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "point 3"]]:
+    """(colour in [0, 1], mass): each channel's mean over the bins within WINDOW of the centre, and the mass found there."""
+    offsets = torch.arange(-WINDOW, WINDOW + 1, device=p.device)
+    bins = centre.round().long()[..., None] + offsets
+    valid = (bins >= 0) & (bins < BINS)
+    weight = p.gather(-1, bins.clamp(0, BINS - 1)) * valid
+    mass = weight.sum(-1)
+    # no mass at all (a channel that contradicts the other two): stay at the centre
+    mean = (weight * bins).sum(-1) / mass.clamp_min(1e-8)
+    return torch.where(mass > 1e-8, mean, centre) / (BINS - 1), mass
+
+
+def _project_near(
+    t: Template, colours: Float[Tensor, "point rgb=3"], sample: Int[Tensor, " point"]
+) -> points.SurfacePoints:
+    """Projection in colour space, on the surface around a sample only, so that a decoded point cannot jump elsewhere."""
+    candidates = t.sample_neighbours[sample]
+    distance = (t.code[candidates] - colours[:, None]).square().sum(-1)
+    nearest = candidates.gather(1, distance.topk(2, largest=False).indices)
+    return points.project_on(t, t.code, colours, t.vertex_triangles[nearest].flatten(1))
+
+
+def _sample_bins(t: Template) -> tuple[Int[Tensor, "sample 3"], Float[Tensor, "sample 3"]]:
+    if "sample_bins" not in t.cache:
+        exact = t.sample_code * (BINS - 1)
+        low = exact.floor().clamp(0, BINS - 2)
+        t.cache["sample_bins"] = (low.long(), exact - low)
+    return t.cache["sample_bins"]
+
+
+def _near_samples(t: Template) -> Int[Tensor, "sample near"]:
+    """For each sample those within CONFIDENCE_RADIUS, padded with -1."""
+    if "near_samples" not in t.cache:
+        inside = t.sample_geodesic <= CONFIDENCE_RADIUS
+        width = int(inside.sum(1).max())
+        order = t.sample_geodesic.argsort(1)[:, :width]
+        t.cache["near_samples"] = torch.where(inside.gather(1, order), order, torch.full_like(order, -1))
+    return t.cache["near_samples"]
