@@ -123,7 +123,9 @@ def _strict_loader():
             keys = [key.value for key, _ in node.value]
             for key in keys:
                 if keys.count(key) > 1:
-                    raise yaml.constructor.ConstructorError(None, None, f'the key "{key}" is given twice', node.start_mark)
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f'the key "{key}" is given twice', node.start_mark
+                    )
             return super().construct_mapping(node, deep)
 
     return StrictLoader
@@ -141,7 +143,9 @@ def _yaml_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
         if not isinstance(base, str):
             raise UserError(f'{path}: "base" must name one YAML file.')
         if len(chain) > MAX_BASES:
-            raise UserError(f'{path}: more than {MAX_BASES} files inherit from each other; look for a circle of "base:".')
+            raise UserError(
+                f'{path}: more than {MAX_BASES} files inherit from each other; look for a circle of "base:".'
+            )
         path = path.parent / base
 
 
@@ -186,10 +190,11 @@ def _parse_dataclass(cls: type, mapping: Any, path: str, where: str) -> dict[str
 
 
 def _suggestion(cls: type, key: str, known: list[str]) -> str:
-    """The nearest name in this section, else the same name in another section, else the list of names."""
+    """The nearest name in this section, else in the sections below, else the list of names."""
     near = difflib.get_close_matches(key, known, n=1)
     if not near:
-        near = [path for path in _all_paths(cls) if path.rsplit(".", 1)[-1] == key][:1]
+        below = {path.rsplit(".", 1)[-1]: path for path in reversed(list(_all_paths(cls)))}
+        near = [below[name] for name in difflib.get_close_matches(key, below, n=1)]
     if near:
         return f'; did you mean "{near[0]}"?'
     return f"; known here: {', '.join(known)}." if known else "; this section has no keys."
@@ -271,7 +276,8 @@ def _parse_value(hint: Any, value: Any, path: str, where: str) -> Any:
         else:
             kinds = (arguments[0],) * len(value)
         return origin(
-            _parse_value(kind, item, f"{path}[{i}]", where) for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+            _parse_value(kind, item, f"{path}[{i}]", where)
+            for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
         )
     if origin in (dict, Mapping) or hint is dict:
         if not isinstance(value, Mapping):
@@ -343,11 +349,7 @@ def _construct(cls: type[Config], values: Mapping[str, Any], path: str, where: s
             if nested is not None and isinstance(value, Mapping):
                 value = _construct(nested, value, full, where)
             arguments[field.name] = value
-        elif (
-            field.init
-            and field.default is dataclasses.MISSING
-            and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UserError(f'{where}"{full}" is missing; it must be {_describe(hints[field.name])}.')
     try:
         return cls(**arguments)

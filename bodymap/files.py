@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -59,7 +60,7 @@ def output_folder(path: str | os.PathLike) -> Path:
 def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary folder beside ``path``; on success it takes the place of ``path``, on an error it is removed.
 
-    A kill between the two renames leaves the old folder under ``previous_folder(path)``: ``recover_folder`` puts it back.
+    A kill between the two renames leaves the old folder at ``previous_folder(path)``: ``recover_folder`` puts it back.
 
     Raises:
         UserError: the parent folder does not exist, or cannot be written to.
@@ -96,3 +97,23 @@ def recover_folder(path: str | os.PathLike) -> None:
     """Puts the old folder back if a kill in ``atomic_folder`` left nothing at ``path``."""
     if not Path(path).exists() and previous_folder(path).is_dir():
         os.replace(previous_folder(path), path)
+
+
+def sort_safetensors_header(path: str | os.PathLike) -> None:
+    """Puts the metadata of a safetensors file in the order of its keys: the library writes them in a random one.
+
+    The header keeps its length, so nothing moves; afterwards the same content gives the same bytes.
+    """
+    with open(path, "r+b") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        if "__metadata__" not in header:
+            return
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(
+            {"__metadata__": header.pop("__metadata__"), **header}, ensure_ascii=False, separators=(",", ":")
+        )
+        content = text.encode("utf-8").ljust(length)
+        if len(content) == length:
+            stream.seek(8)
+            stream.write(content)

@@ -88,8 +88,9 @@ def test_command_line_values_take_the_field_type(override, attribute, expected):
     [
         ("model: {dpeth: 3}", 'unknown key "model.dpeth"; did you mean "depth"?'),
         ("depth: 3", 'unknown key "depth"; did you mean "model.depth"?'),
+        ("dpeth: 3", 'unknown key "dpeth"; did you mean "model.depth"?'),
         ("model: {zzz: 3}", 'unknown key "model.zzz"; known here: depth'),
-        ("model: {depth: many}", '"model.depth" must be a whole number, not \'many\''),
+        ("model: {depth: many}", "\"model.depth\" must be a whole number, not 'many'"),
         ("model: {depth: 1.5}", '"model.depth" must be a whole number'),
         ("model: {depth: true}", '"model.depth" must be a whole number'),
         ("model: {frozen: 1}", '"model.frozen" must be true or false'),

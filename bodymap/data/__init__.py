@@ -1,0 +1,1 @@
+"""Data: synthetic people on the fly or from shards, batches, augmentation. Nothing is imported here on purpose."""

@@ -1,0 +1,383 @@
+"""Augmentation: mild, seeded changes of pictures together with their truth, on any device.
+
+Every sample's random numbers come from (seed, its slot) alone, never from its neighbours in the batch or from a worker.
+All of it is plain torch: kornia would do the warps as well, but GPU machines often lack it, and it cannot mirror our
+truth (left becomes right on the template, not only on the picture).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from bodymap.data.batch import Batch, expand
+from bodymap.data.settings import AugmentConfig
+
+# Value outside the picture for each kind of map; 0 for all others
+OUTSIDE = {"triangle": -1, "part": -1}
+
+# RGB <-> YIQ: turning the IQ plane is turning the hue at equal luma
+_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], dtype=torch.float64)
+
+
+class Mirror(Protocol):
+    """The template's left-right symmetry; ``bodymap.surface.Template`` has it.
+
+    Corner k of triangle f corresponds to corner mirror_corner[f, k] of triangle mirror_triangle[f].
+    """
+
+    mirror_triangle: Int[Tensor, " face"]
+    mirror_corner: Int[Tensor, "face corner=3"]
+
+
+class Augment:
+    """Callable on a batch (compact or expanded) of any size; returns a Batch of ``config.size``."""
+
+    def __init__(self, config: AugmentConfig, mirror: Mirror) -> None:
+        self.config = config
+        self.tables = (mirror.mirror_triangle.cpu(), mirror.mirror_corner.cpu())
+
+    def __call__(self, batch: Batch, slots: Int[Tensor, " batch"]) -> Batch:
+        """``slots`` seed the random numbers, sample by sample."""
+        config = self.config
+        image = _channels_first(batch["image"])
+        draws = _Draws(config.seed, slots, image.device)
+
+        # ---- place: crop, scale, stretch, rotation, mirroring
+        flip = draws.chosen(config.flip_share)
+        centre, matrix = self._placement(batch, draws, flip)
+        points = source_points(centre, matrix, config.size)
+        ghost = _reflects_person(batch["layer"] > 0, points)
+        result = {
+            name: take_nearest(value, points, OUTSIDE.get(name.rsplit("_", 1)[-1], 0))
+            if _is_map(value, image)
+            else value
+            for name, value in batch.items()
+            if name != "image"
+        }
+        result["image"] = _take_image(image, points, matrix, draws, ghost)
+        result = expand(result)
+        if self.tables[0].device != image.device:
+            self.tables = tuple(table.to(image.device) for table in self.tables)
+        result = mirror_truth(result, torch.from_numpy(flip), *self.tables)
+
+        # ---- look: colour, sharpness, noise, occlusion
+        picture = result["image"]
+        picture = _colour(picture, draws, config)
+        picture = _sharpness(picture, draws, config)
+        picture = _noise(picture, draws, config)
+        picture = _cutouts(picture, draws, config)
+        result["image"] = picture.clamp_(0, 1)
+        return result
+
+    def _placement(self, batch: Batch, draws: _Draws, flip: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Centres (B, 2) and matrices (B, 2, 2) in source pixels (x, y), as ``source_points`` takes them."""
+        config = self.config
+        height, width = batch["layer"].shape[1:]
+        out_height, out_width = config.size
+        wide, zoom = draws.chosen(config.wide_share), draws.chosen(config.zoom_share)
+        scale = np.where(wide, draws.uniform(1.0, max(1.0, config.wide)), draws.uniform(*config.scale))
+        scale = np.where(zoom, draws.uniform(*config.zoom), scale)
+        crop_height = height * scale
+        crop_width = crop_height * out_width / out_height * draws.uniform(1 - config.aspect, 1 + config.aspect)
+
+        # Ordinary crops slide as far as they stay inside (or keep the picture inside them)
+        shift_x, shift_y = draws.uniform(-config.slide, config.slide), draws.uniform(-config.slide, config.slide)
+        ordinary = np.stack(
+            [width / 2 + shift_x * np.abs(width - crop_width), height / 2 + shift_y * np.abs(height - crop_height)], -1
+        )
+        centre = draws.tensor(ordinary)
+        if zoom.any():
+            low, high = _box(batch["layer"] > 0)
+            on_person = low + draws.tensor(np.stack([draws.uniform(0, 1), draws.uniform(0, 1)], -1)) * (high - low)
+            centre = torch.where(draws.tensor(zoom)[:, None], on_person, centre)
+
+        angle = np.where(draws.chosen(config.rotation_share), draws.normal() * config.rotation, 0.0)
+        cos, sin = np.cos(angle), np.sin(angle)
+        scale_x = np.where(flip, -1, 1) * crop_width / out_width
+        scale_y = crop_height / out_height
+        matrix = np.stack([cos * scale_x, -sin * scale_y, sin * scale_x, cos * scale_y], -1).reshape(-1, 2, 2)
+        return centre, draws.tensor(matrix)
+
+
+# --------------------------------------------------------------------------------------------------------- randomness
+
+
+class _Draws:
+    """Random numbers for each sample: ``draws.uniform(a, b)`` gives (B,) values, sample i's from its own generator.
+
+    Every call draws for every sample, used or not, so that one sample's numbers never depend on another's choices.
+    """
+
+    def __init__(self, seed: int, slots: Tensor, device: torch.device) -> None:
+        self.generators = [np.random.default_rng([seed, slot]) for slot in slots.tolist()]
+        self.device = device
+
+    def uniform(self, low: float, high: float) -> np.ndarray:
+        return np.array([generator.uniform(low, high) for generator in self.generators])
+
+    def normal(self, *shape: int) -> np.ndarray:
+        return np.stack([generator.normal(size=shape) for generator in self.generators])
+
+    def chosen(self, share: float) -> np.ndarray:
+        """(B,) bool, true for ``share`` of the samples."""
+        return self.uniform(0, 1) < share
+
+    def seeds(self) -> list[int]:
+        """For ``generator``."""
+        return [int(generator.integers(2**62)) for generator in self.generators]
+
+    def generator(self, seed: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def tensor(self, values: np.ndarray) -> Tensor:
+        """On the device; float64 becomes float32."""
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return (tensor.float() if tensor.is_floating_point() else tensor).to(self.device)
+
+
+# -------------------------------------------------------------------------------------------------------------- place
+
+
+def source_points(
+    centre: Float[Tensor, "batch xy=2"], matrix: Float[Tensor, "batch xy=2 column=2"], size: tuple[int, int]
+) -> Float[Tensor, "batch height width xy=2"]:
+    """For each output pixel the point of the source, in pixels (x, y), pixel centres at + 0.5.
+
+    source = centre + matrix (output - centre of the output).
+    """
+    height, width = size
+    x = torch.arange(width, device=centre.device, dtype=torch.float32) + 0.5 - width / 2
+    y = torch.arange(height, device=centre.device, dtype=torch.float32) + 0.5 - height / 2
+    m = matrix[:, :, :, None, None]
+    along_x, along_y = x[None, None, None, :], y[None, None, :, None]
+    points = centre[:, :, None, None] + m[:, :, 0] * along_x + m[:, :, 1] * along_y
+    return points.permute(0, 2, 3, 1)
+
+
+def take_nearest(
+    values: Shaped[Tensor, "batch rows columns *channels"],
+    points: Float[Tensor, "batch height width xy=2"],
+    outside: float,
+) -> Shaped[Tensor, "batch height width *channels"]:
+    """The value of the pixel that holds each point, ``outside`` beyond the edges."""
+    height, width = values.shape[1:3]
+    pixel = points.floor().long()
+    x, y = pixel.unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    flat = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten(1)
+    batch = torch.arange(len(values), device=values.device)[:, None]
+    taken = values.flatten(1, 2)[batch, flat].reshape(*points.shape[:3], *values.shape[3:])
+    inside = inside.reshape(*inside.shape, *(1 for _ in values.shape[3:]))
+    return torch.where(inside, taken, torch.full((), outside, dtype=values.dtype, device=values.device))
+
+
+def mirror_truth(
+    batch: Batch,
+    flip: Bool[Tensor, " batch"],
+    mirror_triangle: Int[Tensor, " face"],
+    mirror_corner: Int[Tensor, "face corner=3"],
+) -> Batch:
+    """The truth of mirrored pictures for the samples where ``flip`` is set: left and right change on the template.
+
+    Only the values change, the pixels are mirrored by the warp (or by ``flip_batch``). Maps may carry a prefix
+    ("upper_triangle" with "upper_barycentric").
+    """
+    rows = flip.cpu().nonzero()[:, 0].to(batch["image"].device)
+    if len(rows) == 0:
+        return batch
+    mirror_triangle, mirror_corner = mirror_triangle.to(rows.device), mirror_corner.to(rows.device)
+    batch = dict(batch)
+    for name in [name for name in batch if name.endswith("triangle")]:
+        corners_name = name.removesuffix("triangle") + "barycentric"
+        triangle, corners = batch[name][rows], batch[corners_name][rows]
+        known = triangle >= 0
+        faces = triangle[known]
+        order = mirror_corner[faces]
+        triangle[known] = mirror_triangle[faces]
+        corners[known] = torch.zeros_like(corners[known]).scatter_(-1, order, corners[known])
+        batch[name] = batch[name].index_copy(0, rows, triangle)
+        batch[corners_name] = batch[corners_name].index_copy(0, rows, corners)
+    if "facing" in batch:
+        batch["facing"] = batch["facing"].index_copy(0, rows, -batch["facing"][rows])
+    return batch
+
+
+def flip_batch(batch: Batch, mirror: Mirror) -> Batch:
+    """A Batch mirrored left to right, pixels and truth; twice gives the batch back exactly."""
+    flipped = {
+        name: value.flip(-1) if name == "image" else value.flip(2) if value.ndim >= 3 else value
+        for name, value in batch.items()
+    }
+    return mirror_truth(
+        flipped, torch.ones(len(batch["image"]), dtype=torch.bool), mirror.mirror_triangle, mirror.mirror_corner
+    )
+
+
+def _take_image(image: Tensor, points: Tensor, matrix: Tensor, draws: _Draws, ghost: Tensor) -> Tensor:
+    """Bilinear, smoothed first where it shrinks; outside the picture its reflection, its border, or one colour."""
+    size = torch.tensor([image.shape[3], image.shape[2]], device=image.device, dtype=torch.float32)
+    image = _smooth_for_shrinking(image, matrix)
+
+    kind = draws.tensor(draws.uniform(0, 1))
+    reflect = (kind < 0.5) & ~ghost
+    plain = kind > 0.75
+    colour = draws.tensor(np.stack([draws.uniform(0, 1) for _ in range(3)], -1))
+
+    inside = torch.minimum(torch.maximum(points, torch.full_like(size, 0.5)), size - 0.5)
+    where = torch.where(reflect[:, None, None, None], points, inside)
+    taken = F.grid_sample(image, 2 * where / size - 1, mode="bilinear", padding_mode="reflection", align_corners=False)
+    beyond = ((points < 0) | (points > size)).any(-1) & plain[:, None, None]
+    return torch.where(beyond[:, None], colour[:, :, None, None], taken)
+
+
+def _smooth_for_shrinking(image: Tensor, matrix: Tensor) -> Tensor:
+    """Three-tap smoothing along both axes that lets bilinear sampling shrink up to about twofold without aliasing.
+
+    Shrinking s-fold wants a triangle of variance s^2/6 source pixels; bilinear sampling has 1/6, the taps
+    (a, 1 - 2a, a) add 2a: a = (s^2 - 1)/12.
+    """
+    scale = torch.linalg.vector_norm(matrix, dim=1)  # (B, 2): source pixels an output pixel, along its x and y
+    side = ((scale.square() - 1) / 12).clamp(0, 1 / 3)
+    for axis, weight in ((3, side[:, 0]), (2, side[:, 1])):
+        weight = weight[:, None, None, None]
+        before = torch.cat([image.narrow(axis, 0, 1), image.narrow(axis, 0, image.shape[axis] - 1)], axis)
+        after = torch.cat([image.narrow(axis, 1, image.shape[axis] - 1), image.narrow(axis, -1, 1)], axis)
+        image = image + weight * (before + after - 2 * image)
+    return image
+
+
+def _channels_first(image: Tensor) -> Tensor:
+    return image.permute(0, 3, 1, 2).float().div_(255) if image.dtype == torch.uint8 else image
+
+
+def _is_map(value: Tensor, image: Tensor) -> bool:
+    return value.ndim >= 3 and value.shape[1:3] == image.shape[2:]
+
+
+def _reflects_person(
+    foreground: Bool[Tensor, "batch rows columns"], points: Float[Tensor, "batch height width xy=2"]
+) -> Bool[Tensor, " batch"]:
+    """Whether reflection beyond the picture's edges would show the person again: a person without truth."""
+    size = torch.tensor([foreground.shape[2], foreground.shape[1]], device=points.device, dtype=points.dtype)
+    beyond = ((points < 0) | (points >= size)).any(-1)
+    folded = points % (2 * size)
+    folded = torch.minimum(folded, 2 * size - folded)
+    # one pixel further in: bilinear sampling reaches that far
+    seen = take_nearest(F.max_pool2d(foreground[:, None].float(), 3, 1, 1)[:, 0] > 0, folded, False)
+    return (seen & beyond).flatten(1).any(1)
+
+
+def _box(foreground: Tensor) -> tuple[Tensor, Tensor]:
+    """The person's box: low and high corners (B, 2), (x, y) in pixels; the whole picture where there is nobody."""
+    height, width = foreground.shape[1:]
+    low, high = [], []
+    for along, length in ((foreground.any(1), width), (foreground.any(2), height)):
+        present = along.any(1)
+        first = along.int().argmax(1)
+        last = length - along.flip(1).int().argmax(1)
+        low.append(torch.where(present, first, 0))
+        high.append(torch.where(present, last, length))
+    return torch.stack(low, 1).float(), torch.stack(high, 1).float()
+
+
+# --------------------------------------------------------------------------------------------------------------- look
+
+
+def _colour(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:
+    """Brightness, channels, hue, saturation and contrast as one affine map of RGB a sample; some become grey."""
+    use = draws.chosen(config.colour_share)
+    grey = draws.chosen(config.grey_share)
+    gain = draws.uniform(*config.brightness)[:, None] * (1 + config.channel * draws.normal(3))
+    shift = draws.uniform(-0.1, 0.1)
+    contrast = draws.uniform(*config.contrast)
+    saturation = np.where(grey, 0.0, np.where(use, draws.uniform(*config.saturation), 1.0))
+    angle = np.where(use, draws.uniform(-config.hue, config.hue), 0.0)
+
+    # saturation and hue: scale and turn the IQ plane
+    turn = np.zeros((len(use), 3, 3))
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = saturation * np.cos(angle)
+    turn[:, 2, 1] = saturation * np.sin(angle)
+    turn[:, 1, 2] = -turn[:, 2, 1]
+    matrix = torch.linalg.inv(_YIQ).numpy() @ turn @ _YIQ.numpy()
+    matrix = matrix * np.where(use[:, None], gain, 1.0)[:, None, :]
+    offset = np.where(use, shift, 0.0)
+    m, offset = draws.tensor(matrix), draws.tensor(offset)
+
+    # not a matrix product: its rounding may depend on the batch
+    r, g, b = image.unbind(1)
+    row = lambda i: m[:, i, 0, None, None] * r + m[:, i, 1, None, None] * g + m[:, i, 2, None, None] * b  # noqa: E731
+    image = torch.stack([row(0), row(1), row(2)], 1) + offset[:, None, None, None]
+    factor = draws.tensor(np.where(use, contrast, 1.0))[:, None, None, None]
+    mean = image.mean((1, 2, 3), keepdim=True)
+    return mean + (image - mean) * factor
+
+
+def _sharpness(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:
+    """Blurred, shrunk and grown, or sharpened: one of the three, or none."""
+    which = draws.uniform(0, 1)
+    blur = which < config.blur_share
+    resize = ~blur & (which < config.blur_share + config.resize_share)
+    sharpen = ~blur & ~resize & (which < config.blur_share + config.resize_share + config.sharpen_share)
+    sigma = np.where(blur, draws.uniform(*config.blur), 1.5)
+    amount = np.where(blur, -1.0, draws.uniform(*config.sharpen))
+    factor = draws.uniform(*config.resize)
+    for i in np.flatnonzero(blur | sharpen):
+        smooth = gaussian_blur(image[i], float(sigma[i]))
+        image[i] = image[i] + float(amount[i]) * (image[i] - smooth)
+    for i in np.flatnonzero(resize):
+        height, width = image.shape[2:]
+        small = F.interpolate(
+            image[i : i + 1],
+            size=(max(1, round(height * factor[i])), max(1, round(width * factor[i]))),
+            mode="bilinear",
+            antialias=True,
+            align_corners=False,
+        )
+        image[i] = F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)[0]
+    return image
+
+
+def gaussian_blur(image: Float[Tensor, "channel height width"], sigma: float) -> Float[Tensor, "channel height width"]:
+    """Smooths with a Gaussian of ``sigma`` pixels, cut at 3 sigma; the edge is repeated."""
+    radius = max(1, math.ceil(3 * sigma))
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=image.device) / sigma) ** 2)
+    taps = (taps / taps.sum()).to(image.dtype)
+    planes = F.pad(image[:, None], (radius, radius, radius, radius), mode="replicate")
+    return F.conv2d(F.conv2d(planes, taps[None, None, None, :]), taps[None, None, :, None])[:, 0]
+
+
+def _noise(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:
+    strength = draws.uniform(0, config.noise)
+    chosen = draws.chosen(config.noise_share)
+    seeds = draws.seeds()
+    for i in np.flatnonzero(chosen):
+        noise = torch.randn(image.shape[1:], generator=draws.generator(seeds[i]), device=image.device)
+        image[i] += float(strength[i]) * noise
+    return image
+
+
+def _cutouts(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:
+    """Rectangles of one colour or of noise over the picture; the truth stays: things hide people."""
+    height, width = image.shape[2:]
+    chosen = draws.chosen(config.cutout_share)
+    count = np.where(chosen, np.floor(1 + draws.uniform(0, max(config.cutouts, 1))), 0).astype(int)
+    count = np.minimum(count, config.cutouts)
+    for number in range(config.cutouts):
+        tall, broad = draws.uniform(0.04, 0.22) * height, draws.uniform(0.04, 0.25) * width
+        top, left = draws.uniform(0, 1), draws.uniform(0, 1)
+        plain, seeds = draws.chosen(0.7), draws.seeds()
+        for i in np.flatnonzero(count > number):
+            h, w = max(1, int(tall[i])), max(1, int(broad[i]))
+            y, x = int(top[i] * (height - h)), int(left[i] * (width - w))
+            shape = (3, 1, 1) if plain[i] else (3, h, w)
+            filling = torch.rand(shape, generator=draws.generator(seeds[i]), device=image.device)
+            image[i, :, y : y + h, x : x + w] = filling
+    return image

@@ -1,0 +1,91 @@
+"""Settings of data and augmentation; imports nothing heavy, so that a command can check them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The networks work in patches and strides up to this
+SIZE_MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where training people come from.
+
+    Attributes:
+        shards: folder written by ``python -m bodymap.data.shards``; None makes people on the fly.
+        pack: people pack for people made on the fly; None: the small one that ships.
+        size: (height, width) in pixels of people made on the fly.
+        views_per_person: consecutive views of one person, so that dressing a body pays off.
+        seed: of the people.
+    """
+
+    shards: str | None = None
+    pack: str | None = None
+    size: tuple[int, int] = (256, 192)
+    views_per_person: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Mild changes of picture and truth. ``*_share`` are shares of the samples that get the change, in [0, 1].
+
+    Attributes:
+        size: (height, width) of the result, multiples of 32.
+        scale: range of the crop's height over the picture's; above 1 there is an edge around it.
+        wide_share: of crops with a scale from 1 to ``wide``.
+        zoom: range of scales of crops placed on the person; ``zoom_share`` of them.
+        slide: how far ordinary crops leave the middle; 0.5 reaches the picture's edge.
+        aspect: largest relative stretch of the width.
+        rotation: standard deviation in radians, for ``rotation_share``.
+        flip_share: mirrored, the truth with it.
+        brightness, contrast, saturation: factor ranges; ``channel``: standard deviation of each channel's factor.
+        hue: largest turn in radians.
+        blur: range of sigma in pixels. resize: range of the factor of shrinking (and growing again).
+        sharpen: range of the amount. noise: largest standard deviation. cutouts: largest number; labels stay.
+        seed: of all random numbers, together with each sample's slot.
+    """
+
+    size: tuple[int, int] = (224, 160)
+    scale: tuple[float, float] = (0.72, 1.0)
+    wide: float = 1.25
+    wide_share: float = 0.2
+    zoom: tuple[float, float] = (0.4, 0.72)
+    zoom_share: float = 0.15
+    slide: float = 0.5
+    aspect: float = 0.12
+    rotation: float = 0.12
+    rotation_share: float = 0.5
+    flip_share: float = 0.5
+    colour_share: float = 0.8
+    brightness: tuple[float, float] = (0.6, 1.5)
+    contrast: tuple[float, float] = (0.6, 1.5)
+    channel: float = 0.1
+    saturation: tuple[float, float] = (0.0, 1.6)
+    hue: float = 0.15
+    grey_share: float = 0.1
+    blur: tuple[float, float] = (0.3, 1.6)
+    blur_share: float = 0.25
+    resize: tuple[float, float] = (0.3, 0.8)
+    resize_share: float = 0.15
+    sharpen: tuple[float, float] = (0.2, 1.2)
+    sharpen_share: float = 0.2
+    noise: float = 0.06
+    noise_share: float = 0.4
+    cutouts: int = 2
+    cutout_share: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if any(side < SIZE_MULTIPLE or side % SIZE_MULTIPLE for side in self.size):
+            raise ValueError(f"size must be multiples of {SIZE_MULTIPLE}, not {self.size[0]} x {self.size[1]}.")
+        for name in self.__dataclass_fields__:
+            if name.endswith("_share") and not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1.")
+
+
+def no_augmentation(size: tuple[int, int]) -> AugmentConfig:
+    """Only the centred crop to ``size``: for evaluation and for looking at exact pictures."""
+    shares = {name: 0.0 for name in AugmentConfig.__dataclass_fields__ if name.endswith("_share")}
+    return AugmentConfig(size=size, scale=(1.0, 1.0), slide=0.0, aspect=0.0, **shares)

@@ -1,0 +1,312 @@
+"""The BodyMap task: what the shared loop trains. Data, the two stages' inputs, and the weighted losses.
+
+Stages: ``cse`` trains the coarse stage alone, ``bodymap`` the fine one on a CSE stage that stays as it is, ``both`` the two
+together; gradients never cross from one to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bodymap.config import to_dict
+from bodymap.data.augment import Augment
+from bodymap.data.batch import Batch, stack
+from bodymap.data.corruption import CorruptionConfig, corrupt
+from bodymap.data.settings import AugmentConfig, DataConfig
+from bodymap.losses.classification import classification_loss, part_weight
+from bodymap.losses.consistency import choose_pairs, consistency_loss, expected_distance
+from bodymap.losses.cse import embedding_loss
+from bodymap.losses.facing import facing_loss
+from bodymap.losses.geodesic import geodesic_loss
+from bodymap.losses.layer import layer_loss
+from bodymap.losses.silhouette import silhouette_loss
+from bodymap.network import Prediction, build_model
+from bodymap.network.config import ModelConfig
+from bodymap.network.cse import CSEOutput, embedding_distance, mask_from_foreground
+from bodymap.surface import Template, colour, load_template, points
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """lambda of each term (METHOD, section 3); 0 leaves a term out."""
+
+    classification: float = 1.0
+    silhouette: float = 2.0
+    layer: float = 0.5
+    geodesic: float = 1.0
+    consistency: float = 0.2
+    embedding: float = 0.5
+    cse_silhouette: float = 2.0
+    facing: float = 0.3
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """What the fine stage is given, by chance, each image on its own.
+
+    Attributes:
+        own: the CSE stage's own answer is the correspondence image; else corrupted truth. In stage ``both`` and ``bodymap``.
+        true_mask: the mask is the true one, widened or narrowed by a few pixels; ``no_mask``: everything; else the CSE's.
+    """
+
+    own: float = 0.65
+    true_mask: float = 0.25
+    no_mask: float = 0.1
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What is trained, and how much of each image the losses look at.
+
+    Attributes:
+        stage: see the module.
+        encoder_factor: the learning rate's factor for encoders that start from photograph-trained weights (tiny_vit).
+        pixels: foreground pixels a batch for the classification; geodesic_pixels of these for L_geo.
+        cse_pixels: coarse foreground pixels a batch for the embedding loss.
+        sigma_geodesic: sigma_g of the embedding loss, metres.
+        pairs: reference pixels p_r of L_con an iteration; colours: whose colours it compares.
+    """
+
+    stage: Literal["cse", "bodymap", "both"] = "both"
+    encoder_factor: float = 0.1
+    pixels: int = 6000
+    geodesic_pixels: int = 768
+    cse_pixels: int = 3000
+    sigma_geodesic: float = 0.01
+    pairs: int = 100
+    colours: Literal["predicted", "photograph"] = "predicted"
+    losses: LossWeights = field(default_factory=LossWeights)
+    inputs: InputConfig = field(default_factory=InputConfig)
+
+
+class BodyMapTask:
+    """See ``bodymap.training.task.Task``."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        data: DataConfig,
+        augment: AugmentConfig,
+        config: TaskConfig,
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        template: Template | None = None,
+    ) -> None:
+        self.model_config, self.data, self.augment, self.config = model, data, augment, config
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.template = template if template is not None else load_template()
+        self.model = build_model(model, self.template)
+        self.trains_cse = config.stage in ("cse", "both") and self.model.cse is not None
+        self.trains_fine = config.stage in ("bodymap", "both")
+        for module in self.model.children():
+            if not (self.trains_cse if module is self.model.cse else self.trains_fine):
+                module.requires_grad_(False)
+
+    # ------------------------------------------------------------------------------------------------ the protocol
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Photograph-trained encoders learn slowly, the rest at the full rate."""
+        slow = {p for m in self._pretrained_encoders() for p in m.parameters()}
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in parameters if p not in slow], "factor": 1.0},
+            {"params": [p for p in parameters if p in slow], "factor": self.config.encoder_factor},
+        ]
+
+    def batch_source(self):
+        from bodymap.training.loader import Loader
+
+        if self.data.shards:
+            from bodymap.data.shards import ShardDataset
+
+            dataset: Any = ShardDataset(self.data.shards)
+        else:
+            from bodymap.data.synthetic import SyntheticPeople
+
+            dataset = SyntheticPeople(
+                self.data.pack, self.data.size, self.data.seed, self.data.views_per_person, split="train"
+            )
+        return Loader(
+            dataset,
+            stack,
+            Augment(self.augment, self.template),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            workers=self.workers,
+        )
+
+    def losses(self, batch: Batch, progress: Any = None) -> dict[str, Tensor]:
+        """Every term, weighted; see LossWeights."""
+        template = self.template.to(batch["image"].device)
+        self._settle_norms()
+        cse = None
+        if self.model.cse is not None:
+            with torch.set_grad_enabled(self.trains_cse and torch.is_grad_enabled()):
+                cse = self.model.cse(batch["image"])
+        terms = self._cse_losses(batch, cse, template) if self.trains_cse and cse is not None else {}
+        if self.trains_fine:
+            terms |= self._fine_losses(batch, cse, template)
+        weights = to_dict(self.config.losses)
+        return {
+            name: value if name.startswith("metric_") else value * weights[name]
+            for name, value in terms.items()
+            if name.startswith("metric_") or weights[name] != 0
+        }
+
+    def previews(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Rows: image, true code, coarse code, fine code; all masked."""
+        template = self.template.to(batch["image"].device)
+        count = min(8, len(batch["image"]))
+        image = batch["image"][:count]
+        rows = [image, self._true_code(batch, template)[:count]]
+        size = (image.shape[-2], image.shape[-1])
+        if self.model.cse is not None:
+            rows.append(self.model.correspondence_image(self.model.cse(image), size)[:, :3])
+        if self.trains_fine:
+            rows.append(self._fine_code(self.model(image), template))
+        sheet = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
+        return {"maps": (sheet.clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()}
+
+    def weights_config(self) -> dict[str, Any]:
+        return {"model": to_dict(self.model_config)}
+
+    def weights_metadata(self) -> dict[str, str]:
+        return {"code_version": self.template.code_version}
+
+    # ------------------------------------------------------------------------------------------------- the stages
+
+    def _cse_losses(self, batch: Batch, cse: CSEOutput, template: Template) -> dict[str, Tensor]:
+        rows, columns = cse.foreground.shape[-2:]
+        # the truth at the centre of each coarse pixel
+        triangle = batch["triangle"][:, 2::4, 2::4][:, :rows, :columns]
+        barycentric = batch["barycentric"][:, 2::4, 2::4][:, :rows, :columns]
+        inside = triangle >= 0
+        chosen = _choose(inside.flatten(), self.config.cse_pixels)
+        embedding = cse.embedding.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
+        target = points.nearest_sample(template, triangle.flatten()[chosen], barycentric.flatten(0, 2)[chosen])
+        distance = embedding_distance(embedding, self.model.cse.vertex_embedding())
+        found = distance.detach().argmin(1)
+        return {
+            "embedding": embedding_loss(
+                distance, target, template.sample_geodesic, self.model_config.cse.sigma, self.config.sigma_geodesic
+            ),
+            "cse_silhouette": silhouette_loss(cse.foreground, inside),
+            "facing": facing_loss(cse.facing, batch["facing"]),
+            "metric_cse_cm": 100 * template.sample_geodesic[found, target].median() if len(target) else distance.sum(),
+        }
+
+    def _fine_losses(self, batch: Batch, cse: CSEOutput | None, template: Template) -> dict[str, Tensor]:
+        image, inside = batch["image"], batch["foreground"] & (batch["triangle"] >= 0)
+        prediction = self.model(image, *self._inputs(batch, cse, template))
+
+        # scores only at some foreground pixels, never of the whole image
+        chosen = _choose(inside.flatten(), self.config.pixels)
+        features = prediction.features.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
+        triangle, barycentric = batch["triangle"].flatten()[chosen], batch["barycentric"].flatten(0, 2)[chosen]
+        code = points.code(template, triangle, barycentric)
+        scores = self.model.scores(features).float()
+        part = points.part(template, triangle, barycentric)
+        terms = {
+            "classification": classification_loss(scores, code, part_weight(part)),
+            "silhouette": silhouette_loss(prediction.foreground, batch["foreground"]),
+            "layer": layer_loss(prediction.layer, batch["layer"]),
+        }
+        if self.config.losses.geodesic:
+            some = slice(0, self.config.geodesic_pixels)  # (chosen pixels are in random order)
+            log_posterior = colour.sample_log_posterior(template, scores[some])
+            target = points.nearest_sample(template, triangle[some], barycentric[some])
+            terms["geodesic"] = geodesic_loss(log_posterior, target, template.sample_geodesic)
+        if self.config.losses.consistency:
+            terms["consistency"] = self._consistency(batch, prediction, inside, template)
+        with torch.no_grad():
+            error = (scores.argmax(-1) - code * 255).abs().amax(-1)
+            terms["metric_within10"] = (error <= 10).float().mean() if len(error) else scores.sum()
+        return terms
+
+    def _consistency(self, batch: Batch, prediction: Prediction, inside: Tensor, template: Template) -> Tensor:
+        """L_con (METHOD, section 3)."""
+        pairs = choose_pairs(inside, self.config.pairs)
+        reference, near = pairs.gather(prediction.features)
+        count, neighbours = near.shape[:2]
+        scores = self.model.scores(torch.cat([reference, near.flatten(0, 1)])).float()
+        posterior = colour.sample_log_posterior(template, scores).exp()
+        distance = expected_distance(
+            posterior[:count], posterior[count:].unflatten(0, (count, neighbours)), template.sample_geodesic
+        )
+        if self.config.colours == "photograph":
+            colours = pairs.gather(batch["image"])
+        else:
+            bins = torch.linspace(0, 1, scores.shape[-1], device=scores.device)
+            expected = scores.softmax(-1) @ bins
+            colours = expected[:count], expected[count:].unflatten(0, (count, neighbours))
+        return consistency_loss(distance, *colours, float(template.sample_geodesic.max()))
+
+    def _inputs(self, batch: Batch, cse: CSEOutput | None, template: Template) -> tuple[Tensor, Tensor | None]:
+        """(mask, correspondence image), each image's by chance: the CSE stage's own, or the truth with mistakes."""
+        config, image = self.config.inputs, batch["image"]
+        size, count, device = (image.shape[-2], image.shape[-1]), len(image), image.device
+        truth = batch["foreground"][:, None].float()
+        draw = torch.rand(2, count, 1, 1, 1, device=device)
+
+        # widened or narrowed by up to 4 pixels
+        radius = int(torch.randint(0, 5, ()))
+        wide = F.max_pool2d(truth, 2 * radius + 1, 1, radius)
+        narrow = -F.max_pool2d(-truth, 2 * (radius // 2) + 1, 1, radius // 2)
+        near_truth = torch.where(torch.rand(count, 1, 1, 1, device=device) < 0.8, wide, narrow)
+        own_mask = near_truth if cse is None else mask_from_foreground(cse, size)
+        mask = torch.where(draw[0] < config.true_mask, near_truth, own_mask)
+        mask = torch.where(draw[0] > 1 - config.no_mask, torch.ones_like(mask), mask)
+        if self.model.correspondence is None:
+            return mask, None
+
+        correspondence = corrupt(self._true_code(batch, template), batch["foreground"], config.corruption)
+        if cse is not None:
+            own = self.model.correspondence_image(cse, size)
+            correspondence = torch.where(draw[1] < config.own, own, correspondence)
+        return mask, correspondence
+
+    # --------------------------------------------------------------------------------------------------- small parts
+
+    def _settle_norms(self) -> None:
+        """A stage that is not trained keeps its batch statistics."""
+        if self.model.cse is not None and self.model.cse.training and not self.trains_cse:
+            self.model.cse.eval()
+
+    def _pretrained_encoders(self) -> list[nn.Module]:
+        encoders: list[nn.Module] = []
+        if self.model_config.appearance.kind == "tiny_vit":
+            encoders.append(self.model.appearance)
+        if self.model_config.cse is not None and self.model_config.cse.encoder.kind == "tiny_vit":
+            encoders.append(self.model.cse.encoder)
+        return encoders
+
+    def _true_code(self, batch: Batch, template: Template) -> Tensor:
+        """(B, 3, H, W) in [0, 1], 0 outside."""
+        inside = batch["triangle"] >= 0
+        image = torch.zeros(*inside.shape, 3, device=inside.device)
+        image[inside] = points.code(template, batch["triangle"][inside], batch["barycentric"][inside])
+        return image.permute(0, 3, 1, 2)
+
+    def _fine_code(self, prediction: Prediction, template: Template) -> Tensor:
+        """(B, 3, H, W) decoded colour code, 0 outside the predicted foreground."""
+        inside = prediction.foreground[:, 0] > 0
+        image = torch.zeros(*inside.shape, 3, device=inside.device)
+        features = prediction.features.permute(0, 2, 3, 1)[inside]
+        triangle, barycentric, _ = colour.decode_scores(template, self.model.scores(features))
+        image[inside] = points.code(template, triangle, barycentric)
+        return image.permute(0, 3, 1, 2)
+
+
+def _choose(mask: Tensor, count: int) -> Tensor:
+    """Indices of up to ``count`` random true places of a flat mask, in random order."""
+    index = mask.nonzero()[:, 0]
+    return index[torch.randperm(len(index), device="cpu")[:count].to(index.device)]

@@ -1,0 +1,102 @@
+"""Trains CSE and BodyMap.
+
+    accelerate launch -m bodymap.train --config configs/bodymap/small.yaml --shards data/people
+    python -m bodymap.train --config configs/bodymap/small.yaml --init small --max-minutes 60 -o runs/more
+
+Continue a run exactly with --resume; start a new one from weights with --init (the shipped ones: --init small), or from
+foreign weights (the MobileSAM encoder) with --start FILE. docs/training.md has the recipes and what each cost and reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bodymap.config import add_config_arguments, config_from_arguments
+from bodymap.data.settings import AugmentConfig, DataConfig
+from bodymap.errors import UserError, run_command
+from bodymap.network.config import ModelConfig
+from bodymap.training.settings import TrainConfig, check_run_folder
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run. ``task`` is a section of its own type, read when torch is there (bodymap.task)."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    task: dict = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+FLAGS = {
+    "--shards": "data.shards",
+    "--pack": "data.pack",
+    "--steps": "train.steps",
+    "--max-minutes": "train.max_minutes",
+    "--batch-size": "train.batch_size",
+    "--workers": "train.workers",
+    "--device": "train.device",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config_arguments(parser, Config, FLAGS)
+    parser.add_argument("-o", "--output", default="runs/bodymap", metavar="DIR", help="the run's folder (default: %(default)s)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --output exactly")
+    parser.add_argument("--init", metavar="WEIGHTS", help="start from our weights: small, a folder, a file or a hub id")
+    parser.add_argument("--start", metavar="FILE", help="start encoders from foreign weights (MobileSAM, the trial's network)")
+    arguments = parser.parse_args()
+
+    folder = Path(arguments.output)
+    saved = folder / "config.yaml"
+    if arguments.resume and not saved.exists():
+        raise UserError(f"{folder} holds no run to continue; give its folder with -o.")
+    config = config_from_arguments(Config, arguments, saved if arguments.resume else None)
+    if arguments.init and arguments.start:
+        raise UserError("--init and --start exclude each other; --init already holds every encoder.")
+    if config.train.steps is None and config.train.max_minutes is None:
+        raise UserError("A run needs an end: give --steps or --max-minutes, or set one in the configuration.")
+    check_run_folder(folder, arguments.resume)
+    _train(config, folder, arguments)
+
+
+def _train(config: Config, folder: Path, arguments: argparse.Namespace) -> None:
+    from bodymap.config import from_dict
+    from bodymap.task import BodyMapTask, TaskConfig
+    from bodymap.training.loop import seed_everything, train
+
+    seed_everything(config.train.seed)  # the network's first weights, too, are a function of the seed
+    task = BodyMapTask(
+        config.model,
+        config.data,
+        config.augment,
+        from_dict(TaskConfig, config.task, "task"),
+        batch_size=config.train.batch_size,
+        workers=config.train.workers,
+        seed=config.train.seed,
+    )
+    if arguments.start and not arguments.resume:
+        _start_from(task.model, arguments.start)
+    train(task, config.train, folder, resolved=config, resume=arguments.resume, init=arguments.init)
+
+
+def _start_from(model, path: str) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from bodymap.network.pretrained import warm_start
+
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"The weights {path} cannot be read ({error}).") from None
+    for part, report in warm_start(model, tensors).items():
+        print(f"{part}: {str(report).splitlines()[0]}")
+
+
+if __name__ == "__main__":
+    run_command(main)

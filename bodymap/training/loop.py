@@ -1,0 +1,416 @@
+"""The training loop: one function, read from top to bottom, for every task and any number of processes.
+
+    runs/NAME/
+      config.yaml      the resolved configuration
+      journal.jsonl    commit, versions, one line every few steps
+      checkpoint/      the restart point: continue with ``resume=True``
+      weights/         the averaged weights as they ship: what inference and ``init`` read
+      previews/, tensorboard/
+
+Two ways to go on: *resume* continues a run as if it had never stopped (bit-equal on a CPU: order of the data,
+augmentation and dropout are functions of the seed and of the samples seen), *init* starts a new run from weights.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn
+
+from bodymap.config import save_config
+from bodymap.errors import UserError
+from bodymap.files import output_folder
+from bodymap.training.average import Average
+from bodymap.training.checkpoint import RunState, load_checkpoint, save_checkpoint
+from bodymap.training.journal import Journal, Screen, origin
+from bodymap.training.schedule import Progress, fraction_done, rate_factor
+from bodymap.training.settings import TrainConfig, check_run_folder
+from bodymap.training.task import METRIC_PREFIX, Batch, Task
+from bodymap.weights import load, load_into, save_weights
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        reason: "finished", "paused" (``pause_minutes``), or the signal that stopped it ("SIGTERM", "SIGINT").
+        state: step, samples, minutes, skipped steps.
+        folder: the run's folder.
+    """
+
+    reason: str
+    state: RunState
+    folder: Path
+
+
+def train(
+    task: Task,
+    config: TrainConfig,
+    folder: str | os.PathLike,
+    *,
+    resolved: Any = None,
+    resume: bool = False,
+    init: str | os.PathLike | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Trains ``task`` until its steps or minutes are over, or until SIGTERM or SIGINT.
+
+    Args:
+        folder: the run's folder; made if missing. It must not hold a run already, unless ``resume``.
+        resolved: the whole configuration (dataclass or plain values), saved as config.yaml.
+        resume: continue the run in ``folder`` exactly.
+        init: weights to start from (any source of ``bodymap.weights``); all names must fit.
+        quiet: nothing on the screen.
+
+    Raises:
+        UserError: the folder, the checkpoint or the settings do not allow it, or the loss stays non-finite.
+    """
+    # ---------------------------------------------------------------- machine
+    if config.steps is None and config.max_minutes is None:
+        raise UserError("A run needs an end: set train.steps, or train.max_minutes.")
+    folder = Path(folder)
+    check_run_folder(folder, resume)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    accelerator = _accelerator(config)
+    device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
+    main = accelerator.is_main_process
+
+    # ---------------------------------------------------- network and optimiser
+    if init is not None and not resume:
+        load_into(task.model, load(init).tensors, source=init)
+    task.model.to(device).train()
+    optimizer = _optimizer(task, config, device)
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    average = Average(task.model, config.average) if config.average > 0 else None
+    # Wrapped with the losses inside: autocast and gradient exchange then cover whatever a task calls
+    module = accelerator.prepare(_Losses(task))
+
+    # -------------------------------------------------------- start or continue
+    source = task.batch_source()
+    state = RunState()
+    if resume:
+        state = load_checkpoint(folder / "checkpoint", task.model, average, optimizer)
+        source.load_state(state.source)
+    journal = screen = None
+    if main:
+        output_folder(folder)
+        save_config(resolved if resolved is not None else {"train": config}, folder / "config.yaml")
+        journal, screen = Journal(folder, config.tensorboard), Screen(quiet)
+        count = sum(parameter.numel() for parameter in trained)
+        journal.write(
+            "resume" if resume else "start", step=state.step, device=_device_name(device), processes=world,
+            parameters=count, init=str(init) if init is not None else None, **origin(),
+        )  # fmt: skip
+        screen.say(
+            f"{folder}: {count / 1e6:.2f} M parameters to train on {world} x {_device_name(device)}, "
+            f"{config.batch_size * config.accumulate * world} samples a step, from step {state.step}"
+        )
+    reports = _Reports(task, config, folder, average, optimizer, source, journal, screen) if main else None
+    entered = time.monotonic()
+    began = entered - 60 * state.minutes
+
+    # ------------------------------------------------------------------- steps
+    with _stopping() as stop, closing(source.batches(state.samples, rank, world, device)) as batches:
+        reason, bad_in_a_row = "finished", 0
+        while True:
+            # All processes go by the same clock and stop at the same step
+            pause = config.pause_minutes is not None and time.monotonic() - entered >= 60 * config.pause_minutes
+            state.minutes, signalled, pause = _largest(
+                accelerator, (time.monotonic() - began) / 60, float(stop.number), float(pause)
+            )
+            progress = Progress(
+                state.step, state.samples, fraction_done(config, state.step, state.minutes), state.minutes
+            )
+            if signalled:
+                reason = signal.Signals(int(signalled)).name
+                break
+            if progress.fraction >= 1:
+                break
+            if pause:
+                reason = "paused"
+                break
+
+            # ---- rate
+            rate = config.rate * rate_factor(config, state.step, progress.fraction)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+
+            # ---- forward and backward
+            figures: dict[str, float] = {}
+            for i in range(config.accumulate):
+                batch = next(batches)
+                last = i == config.accumulate - 1
+                slot = state.samples + (i * world + rank) * config.batch_size
+                with nullcontext() if last else accelerator.no_sync(module):
+                    seed_everything(config.seed, slot)
+                    losses = module(batch, progress)
+                    total = sum(value for name, value in losses.items() if not name.startswith(METRIC_PREFIX))
+                    accelerator.backward(total / config.accumulate)
+                for name, value in _numbers({**losses, "loss": total}).items():
+                    figures[name] = figures.get(name, 0.0) + value / config.accumulate
+
+            # ---- step, unless something is not finite
+            norm = float(nn.utils.clip_grad_norm_(trained, config.clip or math.inf))
+            bad = not (math.isfinite(figures["loss"]) and math.isfinite(norm))
+            if _largest(accelerator, float(bad))[0]:
+                state.skipped += 1
+                bad_in_a_row += 1
+                if reports:
+                    reports.skipped(state.step, figures, norm)
+                if bad_in_a_row >= config.max_bad_steps:
+                    raise UserError(_bad_message(bad_in_a_row, state.step, figures, norm))
+            else:
+                bad_in_a_row = 0
+                optimizer.step()
+                if average is not None:
+                    average.update(task.model)
+            optimizer.zero_grad(set_to_none=True)
+            state.step += 1
+            state.samples += config.batch_size * config.accumulate * world
+
+            # ---- journal, savings, pictures
+            if reports:
+                state.minutes = (time.monotonic() - began) / 60
+                reports.after_step(state, figures, norm, rate)
+
+        # ----------------------------------------------------------------- end
+        if reports:
+            reports.at_end(state, reason)
+    accelerator.wait_for_everyone()
+    return Outcome(reason, state, folder)
+
+
+def seed_everything(*seed: int) -> None:
+    """Seeds the global generators of torch (all devices), numpy and random from any integers.
+
+    The loop calls it before every forward pass, so no generator's state has to be saved.
+    """
+    value = int(np.random.SeedSequence([abs(part) for part in seed]).generate_state(1)[0])
+    torch.manual_seed(value)
+    np.random.seed(value)
+    random.seed(value)
+
+
+# ------------------------------------------------------------------------------------------------- parts of the loop
+
+
+class _Losses(nn.Module):
+    """A task's losses as a module: what data-parallel training and autocast wrap."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.model = task.model
+        self.task = task
+
+    def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        return self.task.losses(batch, progress)
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    on_gpu = config.device == "auto" and torch.cuda.is_available()
+    half = config.precision == "bfloat16" or (config.precision == "auto" and on_gpu)
+    return Accelerator(
+        cpu=config.device == "cpu",
+        mixed_precision="bf16" if half else "no",
+        # A task may leave a stage out of some steps; a single process is not wrapped at all
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def _optimizer(task: Task, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW over the task's groups; vectors (biases, norms) are not decayed."""
+    groups = []
+    for group in task.parameter_groups():
+        parameters = [parameter for parameter in group["params"] if parameter.requires_grad]
+        decay = group.get("weight_decay", config.weight_decay)
+        for chosen, decay_here in (
+            ([p for p in parameters if p.ndim >= 2], decay),
+            ([p for p in parameters if p.ndim < 2], 0.0),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "factor": float(group.get("factor", 1.0)), "weight_decay": decay_here})
+    listed = [parameter for group in groups for parameter in group["params"]]
+    names = {parameter: name for name, parameter in task.model.named_parameters() if parameter.requires_grad}
+    forgotten = [name for parameter, name in names.items() if id(parameter) not in {id(other) for other in listed}]
+    if forgotten or len(listed) != len(names):
+        raise ValueError(f"parameter_groups() must list every trained parameter once; missing: {forgotten[:5]}")
+    return torch.optim.AdamW(groups, lr=config.rate, betas=config.betas, fused=device.type == "cuda" or None)
+
+
+def _largest(accelerator: Accelerator, *values: float) -> tuple[float, ...]:
+    """Each value's largest over all processes."""
+    if accelerator.num_processes == 1:
+        return values
+    everywhere = accelerator.gather(torch.tensor([values], dtype=torch.float64, device=accelerator.device))
+    return tuple(everywhere.amax(0).tolist())
+
+
+def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalar tensors to floats with one transfer."""
+    stacked = torch.stack([value.detach().float().reshape(()) for value in values.values()])
+    return {name.removeprefix(METRIC_PREFIX): number for name, number in zip(values, stacked.tolist(), strict=True)}
+
+
+def _bad_message(count: int, step: int, figures: Mapping[str, float], norm: float) -> str:
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+    return (
+        f"The loss or its gradient was not finite {count} steps in a row, last at step {step} ({listed}, norm "
+        f"{norm:.4g}); lower train.rate, or look at the term that is not finite."
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@dataclass
+class _Stop:
+    number: int = 0
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Inside the block SIGTERM and SIGINT only leave a note: the step ends and is saved. A second one interrupts."""
+    stop = _Stop()
+
+    def note(number, frame) -> None:
+        if stop.number:
+            raise KeyboardInterrupt
+        stop.number = number
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread: nobody can signal us
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ------------------------------------------------------------------------------------------ what the first process does
+
+
+class _Reports:
+    """Journal, screen, savings, previews and evaluations; on the first process only."""
+
+    def __init__(self, task, config, folder, average, optimizer, source, journal: Journal, screen: Screen) -> None:
+        self.task, self.config, self.folder = task, config, folder
+        self.average, self.optimizer, self.source = average, optimizer, source
+        self.journal, self.screen = journal, screen
+        self.sums: dict[str, float] = {}
+        self.steps = 0
+        self.timer, self.samples = time.monotonic(), None
+        self.preview_batch: Batch | None = None
+        # Pictures come after the first step already: whoever breaks them learns it at once
+        self.saved = self.evaluated = time.monotonic()
+        self.previewed = -math.inf
+        self.at_step = dict.fromkeys(("save", "preview", "evaluate"), -1)
+
+    def skipped(self, step: int, figures: Mapping[str, float], norm: float) -> None:
+        self.journal.write("skip", step=step, figures=dict(figures), norm=norm)
+        self.screen.say(f"step {step} left out: the loss or its gradient is not finite")
+
+    def after_step(self, state: RunState, figures: Mapping[str, float], norm: float, rate: float) -> None:
+        # Means over the steps since the last line; a non-finite step has its own line and stays out
+        if math.isfinite(norm) and math.isfinite(figures["loss"]):
+            for name, value in {**figures, "norm": norm}.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+            self.steps += 1
+        if self.samples is None:
+            # The first step pays for warming up: the speed counts from here
+            self.timer, self.samples = time.monotonic(), state.samples
+        if state.step % self.config.log_steps == 0 and self.steps:
+            self._line(state, rate)
+        if self._due(self.config.save_minutes, self.saved):
+            self.save(state)
+        if self._due(self.config.preview_minutes, self.previewed):
+            self.preview(state.step)
+        if self._due(self.config.evaluate_minutes, self.evaluated):
+            self.evaluate(state.step)
+
+    def at_end(self, state: RunState, reason: str) -> None:
+        if self.at_step["save"] != state.step:
+            self.save(state)
+        if reason == "finished":  # after a signal every second counts
+            if self.config.preview_minutes > 0 and self.at_step["preview"] != state.step:
+                self.preview(state.step)
+            if self.config.evaluate_minutes > 0 and self.at_step["evaluate"] != state.step:
+                self.evaluate(state.step)
+        self.journal.write(
+            "stop", reason=reason, step=state.step, samples=state.samples, minutes=round(state.minutes, 4)
+        )
+        self.screen.say(f"{reason} at step {state.step}, {state.minutes:.1f} min; weights in {self.folder / 'weights'}")
+        self.journal.close()
+        self.screen.close()
+
+    def save(self, state: RunState) -> None:
+        """The restart point, and the averaged weights in the format that ships."""
+        state.source = self.source.state()
+        state.average_updates = self.average.updates if self.average is not None else 0
+        save_checkpoint(self.folder / "checkpoint", self.task.model, self.average, self.optimizer, state)
+        tensors = self.average.tensors if self.average is not None else self.task.model.state_dict()
+        extra = self.task.weights_metadata() if hasattr(self.task, "weights_metadata") else {}
+        metadata = {**extra, "step": str(state.step), "samples": str(state.samples)}
+        save_weights(self.folder / "weights", tensors, self.task.weights_config(), metadata)
+        self.journal.write("save", step=state.step, samples=state.samples)
+        self.saved, self.at_step["save"] = time.monotonic(), state.step
+
+    def preview(self, step: int) -> None:
+        if self.preview_batch is None:
+            device = next(self.task.model.parameters()).device
+            self.preview_batch = self.source.batch(0, device)
+        with self._looking():
+            sheets = self.task.previews(self.preview_batch)
+        self.journal.previews(step, sheets)
+        self.previewed, self.at_step["preview"] = time.monotonic(), step
+
+    def evaluate(self, step: int) -> None:
+        if hasattr(self.task, "evaluate"):
+            with self._looking():
+                figures = self.task.evaluate()
+            self.journal.figures("evaluate", step, figures)
+            self.screen.say(f"step {step}: " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        self.evaluated, self.at_step["evaluate"] = time.monotonic(), step
+
+    def _line(self, state: RunState, rate: float) -> None:
+        means = {name: value / self.steps for name, value in self.sums.items()}
+        seconds = time.monotonic() - self.timer
+        speed = (state.samples - self.samples) / seconds if seconds > 0 else 0.0
+        fraction = fraction_done(self.config, state.step, state.minutes)
+        self.journal.figures(
+            "step", state.step, means, samples=state.samples, minutes=round(state.minutes, 4), rate=rate,
+            speed=round(speed, 3), skipped=state.skipped,
+        )  # fmt: skip
+        self.screen.report(state.step, fraction, state.minutes, speed, means)
+        self.sums, self.steps, self.timer, self.samples = {}, 0, time.monotonic(), state.samples
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """The averaged weights, eval mode, no gradients, and random numbers that are the same each time."""
+        seed_everything(self.config.seed)
+        with self._averaged(), torch.no_grad():
+            yield
+
+    def _averaged(self):
+        average = self.average if self.average is not None else Average(self.task.model, 0.0)
+        return average.applied_to(self.task.model)
+
+    def _due(self, minutes: float, since: float) -> bool:
+        return minutes > 0 and time.monotonic() - since >= 60 * minutes

@@ -1,0 +1,75 @@
+"""A photo whose colours are the surface code itself, and a network that reads them: predictions have an exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bodymap.network.cse import CSEOutput
+from bodymap.network.model import Prediction
+from bodymap.types import Sample
+from tests.support.pictures import template_sample
+
+BACKGROUND = np.array([0, 0, 255], np.uint8)  # far from every code
+BINS = torch.arange(256.0)
+
+
+def code_photo(height: int, facing: float = 0.0, margin: int = 0) -> Sample:
+    """The template painted in its own code on one plain colour; ``margin`` adds background to the left and right."""
+    sample = template_sample(facing, (height, height * 3 // 4))
+    image = sample.image.copy()
+    image[~sample.foreground] = BACKGROUND
+    sample = replace(sample, image=image)
+    if not margin:
+        return sample
+    wider = {
+        name: np.pad(
+            getattr(sample, name),
+            [(0, 0), (margin, margin)] + [(0, 0)] * (getattr(sample, name).ndim - 2),
+            constant_values=fill,
+        )
+        for name, fill in (("foreground", False), ("triangle", -1), ("barycentric", 0), ("part", -1))
+    }
+    image = np.pad(image, [(0, 0), (margin, margin), (0, 0)])
+    image[~wider["foreground"]] = BACKGROUND
+    return replace(sample, image=image, **wider)
+
+
+class Oracle(nn.Module):
+    """Has what the predictor asks of a network; whatever is not the background colour is a person of that code."""
+
+    def __init__(self):
+        super().__init__()
+        self.nothing = nn.Parameter(torch.zeros(1))
+        self.correspondence = True
+        self.calls = SimpleNamespace(cse=[], net=[], conditions=[])
+
+    def _foreground(self, image):
+        background = torch.from_numpy(BACKGROUND).float().view(1, 3, 1, 1) / 255
+        return ((image - background).abs().amax(1, keepdim=True) - 0.18) * 40
+
+    def cse(self, image):
+        self.calls.cse.append(tuple(image.shape[-2:]))
+        small = F.interpolate(image, scale_factor=0.25, mode="nearest-exact")
+        return CSEOutput(small, self._foreground(small), torch.zeros(len(image), 4))
+
+    def correspondence_image(self, output, size):
+        inside = output.foreground > 0
+        image = torch.cat([output.embedding * inside, inside.float()], 1)
+        return F.interpolate(image, size, mode="nearest-exact")
+
+    def forward(self, image, mask, correspondence):
+        self.calls.net.append(tuple(image.shape[-2:]))
+        self.calls.conditions.append(correspondence)
+        layer = torch.zeros(1, 7, *image.shape[-2:])
+        layer[:, 0] = 9.0
+        layer[:, 3] = 1.0
+        return Prediction(image, self._foreground(image), layer, None)
+
+    def scores(self, features):
+        return -(BINS - features[..., None] * 255).square() / 8
