@@ -1,0 +1,248 @@
+"""Measures BodyMap: on synthetic people with exact truth, on folders of photographs, and beside the paper's numbers.
+
+python -m bodymap.evaluate synthetic --json figures.json
+python -m bodymap.evaluate photos DIR --sheet sheet.png
+python -m bodymap.evaluate tables --results figures.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bodymap.errors import UserError, run_command
+
+if TYPE_CHECKING:
+    from bodymap.evaluation.judge import Judgement
+    from bodymap.evaluation.photos import PhotoScores
+    from bodymap.types import Correspondence, Sample
+
+COUNT = 100  # pictures a synthetic test set
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; tables go to stdout, progress to stderr."""
+    options = _parser().parse_args(arguments)
+    # what takes an hour to compute must not fail when it is written
+    for path in (options.json, getattr(options, "sheet", None)):
+        if path and not Path(path).resolve().parent.is_dir():
+            raise UserError(f"The folder {Path(path).parent} does not exist; create it, or choose another output.")
+        if path and Path(path).is_dir():
+            raise UserError(f"{path} is a folder; give the name of a file.")
+    start = time.monotonic()
+    figures, text = {"synthetic": _synthetic, "photos": _photos, "tables": _tables}[options.command](options)
+    figures["seconds"] = round(time.monotonic() - start, 1)
+    print(text)
+    if options.json:
+        from bodymap.evaluation.report import write_json
+
+        write_json(figures, options.json)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bodymap.evaluate", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    synthetic = commands.add_parser("synthetic", help="two test sets of synthetic people, the same ones every time")
+    _add_synthetic(synthetic)
+    synthetic.add_argument("--sheet", metavar="PNG", help="contact sheet: picture, map, overlay")
+
+    from bodymap.data import photos as photo_format
+
+    photos = commands.add_parser(
+        "photos",
+        help="a folder of photographs with masks, labels or landmarks",
+        epilog=photo_format.__doc__.split("\n\n", 1)[1].replace("``", "").replace("::", ":"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    photos.add_argument("folder", metavar="DIR", help="a set of photographs, or a folder of sets; format below")
+    photos.add_argument("--limit", type=_positive, metavar="N", help="only the first N photographs of each folder")
+    photos.add_argument(
+        "--mirror", action="store_true", help="also compare with the mirrored photographs (twice the time)"
+    )
+    photos.add_argument("--sheet", metavar="PNG", help="contact sheet: photograph, map, overlay")
+    _add_common(photos)
+
+    tables = commands.add_parser("tables", help="the paper's tables with ours beside them")
+    tables.add_argument(
+        "--results", metavar="FILE", help="figures that `synthetic --json` wrote; without it they are computed"
+    )
+    _add_synthetic(tables)
+    return parser
+
+
+def _add_synthetic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pack", metavar="FILE", help="the people pack; without it the shipped one")
+    parser.add_argument("--count", type=_positive, default=COUNT, metavar="N", help="pictures a test set (%(default)s)")
+    parser.add_argument(
+        "--size", type=_size, metavar="HxW", help="of the pictures, such as 384x288; else as in training"
+    )
+    parser.add_argument("--no-checks", action="store_true", help="only the predictor: skip CSE alone, zeroed, shuffled")
+    _add_common(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", metavar="SOURCE", help="name, folder, file or hub id; without it the shipped weights"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; without it the GPU if there is one")
+    parser.add_argument("--json", metavar="FILE", help="write every figure there")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and 32 <= int(height) <= 4096 and 32 <= int(width) <= 4096):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 256x192 (32 to 4096 pixels each)")
+    return int(height), int(width)
+
+
+# ------------------------------------------------------------------------------------------------------ commands
+
+
+def _synthetic(options: argparse.Namespace) -> tuple[dict, str]:
+    pack = _pack(options.pack)
+    model, about = _model(options)
+
+    from dataclasses import replace
+
+    from bodymap.evaluation import report, synthetic
+    from bodymap.evaluation.progress import Progress
+    from bodymap.evaluation.sheet import Sheet
+    from bodymap.people import PeopleConfig
+    from bodymap.surface import load_template
+
+    config = PeopleConfig() if options.size is None else replace(PeopleConfig(), size=options.size)
+    passes = () if options.no_checks else synthetic.possible_passes(model.net)
+    sheet = Sheet()
+
+    def show(sample: Sample, correspondence: Correspondence, judged: Judgement) -> None:
+        from bodymap.metrics.accuracy import acc_cm, is_flipped, view_of
+
+        flipped = " flipped" if is_flipped(judged.errors) else ""
+        sheet.add(
+            sample.image,
+            correspondence,
+            f"{which.split} {sample.seeds[0] - synthetic.FIRST_TEST_SEED} {view_of(sample.facing)} "
+            f"iou {judged.mask_iou:.2f}  5 cm {100 * acc_cm(judged.errors)['5']:.0f} %{flipped}",
+        )
+
+    results = {}
+    for which in synthetic.TEST_SETS:
+        progress = Progress(options.count * (2 + len(passes)), which.title)
+        samples = synthetic.test_samples(which, options.count, pack, config)
+        predict = _forgiving(model)
+        results[which.name] = synthetic.evaluate_synthetic(
+            load_template(), samples, predict, model.net, model.device, passes, progress.step, show
+        )
+    if getattr(options, "sheet", None):
+        sheet.write(options.sheet)
+    figures = {**about, "pack": options.pack or "shipped", "size": list(config.size), "synthetic": results}
+    return figures, report.synthetic_report(results) + "\n\n" + report.paper_report(results)
+
+
+def _photos(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.data.photos import PhotoSet, read_photo_sets
+
+    sets = read_photo_sets(options.folder)
+    if options.limit:
+        sets = [PhotoSet(photos.name, photos.photos[: options.limit]) for photos in sets]
+    model, about = _model(options)
+
+    from bodymap.evaluation import report
+    from bodymap.evaluation.photos import evaluate_set
+    from bodymap.evaluation.progress import Progress
+    from bodymap.evaluation.sheet import Sheet
+    from bodymap.metrics.landmarks import share_right
+    from bodymap.surface import load_template
+
+    sheet = Sheet()
+
+    def show(image: Any, correspondence: Correspondence, scores: PhotoScores) -> None:
+        caption = scores.photo.name
+        caption += f"  iou {scores.mask_iou:.2f}" if scores.mask_iou is not None else ""
+        caption += f"  landmarks {100 * share_right(scores.landmarks):.0f} %" if scores.landmarks else ""
+        sheet.add(image, correspondence, caption)
+
+    results = {}
+    for photos in sets:
+        step = Progress(len(photos.photos), photos.name).step
+        results[photos.name] = evaluate_set(photos, _forgiving(model), load_template(), options.mirror, step, show)
+    if options.sheet:
+        sheet.write(options.sheet)
+    return {**about, "photos": results}, report.photo_report(results)
+
+
+def _tables(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.evaluation import report
+
+    if not options.results:
+        figures, _ = _synthetic(options)
+        return figures, report.paper_report(figures["synthetic"])
+    try:
+        figures = json.loads(Path(options.results).read_text("utf-8"))
+        return figures, report.paper_report(figures["synthetic"])
+    except OSError as error:
+        raise UserError(f"{options.results} cannot be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{options.results} holds no figures of synthetic people; write it with `synthetic --json`."
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------------------- helpers
+
+
+def _pack(path: str | None) -> Any:
+    from bodymap.people.pack import Pack
+
+    return Pack.load(path)
+
+
+def _model(options: argparse.Namespace) -> tuple[Any, dict]:
+    """The predictor, and what the JSON says about it."""
+    from bodymap import __version__, weights
+
+    weights.find(options.weights)  # a wrong name is told before torch is imported
+    from bodymap import BodyMap
+
+    model = BodyMap.from_pretrained(options.weights, device=options.device)
+    if model.net.cse is None:
+        raise UserError("These weights have no coarse stage, which finds people; evaluate ones that have.")
+    about = {
+        "bodymap": __version__,
+        "weights": options.weights or "shipped",
+        "parameters": sum(values.numel() for values in model.net.parameters()),
+        "device": str(model.device),
+    }
+    return model, about
+
+
+def _forgiving(model: Any) -> Callable[[Any], Correspondence]:
+    """``predict``; but a picture in which nobody is found gets an empty map instead of ending the evaluation."""
+    from bodymap.evaluation.network import empty_map
+
+    def predict(image):
+        try:
+            return model.predict(image)
+        except UserError:  # the pictures themselves are sound: this is the only thing it can mean
+            return empty_map(image.shape[:2])
+
+    return predict
+
+
+if __name__ == "__main__":
+    if sys.stdout.encoding and sys.stdout.encoding.lower() not in ("utf-8", "utf8"):
+        sys.stdout.reconfigure(encoding="utf-8")
+    run_command(main)

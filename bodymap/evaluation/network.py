@@ -1,0 +1,140 @@
+"""The network by itself on synthetic crops: no search for the person, just one pass at the sample's own size.
+
+It answers what the predictor's figures cannot: what the CSE stage alone is worth, and whether BodyMap listens to it.
+With the correspondence input zeroed or taken from another picture it must get worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bodymap.evaluation.judge import Judgement, judge
+from bodymap.types import Correspondence, Sample
+
+if TYPE_CHECKING:
+    import torch
+
+    from bodymap.surface import Template
+
+INPUTS: tuple[str, ...] = ("own", "zero", "shuffle", "cse")
+
+
+def evaluate_network(
+    net: Any,
+    template: Template,
+    samples: Sequence[Sample],
+    correspondence: str = "own",
+    method: str = "likelihood",
+    device: str | torch.device = "cpu",
+    step: Callable[[], None] = lambda: None,
+) -> list[Judgement]:
+    """One pass over ``samples``, in their order.
+
+    Args:
+        net: a BodyMapNet; it is put into eval mode and left on ``device``.
+        correspondence: what the correspondence stream is given: ``own`` the network's CSE match, ``zero`` nothing at
+            all, ``shuffle`` the match of the sample before (the last one's for the first). ``cse`` judges the match
+            itself. The mask is the CSE stage's in every case.
+        method: decoder of the scores, ``likelihood`` or ``expectation``; has no effect on ``cse``.
+        step: called after every picture.
+    """
+    import torch
+
+    if correspondence not in INPUTS:
+        raise ValueError(f"correspondence must be one of {INPUTS}, not {correspondence!r}")
+    net.eval().to(device)
+    judgements = []
+    with torch.inference_mode():
+        for index, sample in enumerate(samples):
+            image = _image(sample, device)
+            quarter = None
+            if correspondence == "cse":
+                output = net.cse(image)
+                predicted = _cse_points(net, template, output, tuple(image.shape[-2:]))
+                quarter = int(output.facing[0].argmax())
+            else:
+                given = None
+                if correspondence != "own":
+                    other = _image(samples[index - 1], device) if correspondence == "shuffle" else image
+                    given = _match(net, other, image.shape[-2:])
+                    if correspondence == "zero":
+                        given = torch.zeros_like(given)
+                predicted = _points(net, template, image, given, method)
+            judgements.append(judge(template, sample, predicted, quarter))
+            step()
+    return judgements
+
+
+def _image(sample: Sample, device) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(sample.image.copy()).permute(2, 0, 1)[None].to(device).float() / 255
+
+
+def _match(net, image, size) -> torch.Tensor:
+    """(1, 4, H, W) correspondence image of a picture, of ``size``."""
+    return net.correspondence_image(net.cse(image), tuple(size))
+
+
+def _points(net, template, image, given, method) -> Correspondence:
+    from bodymap.surface import colour
+
+    prediction = net(image, None, given)
+    mask = prediction.foreground[0, 0] > 0
+    features = prediction.features[0][:, mask].T
+    decoded = [
+        colour.decode_scores(template.to(part.device), net.scores(part).float(), method=method)
+        for part in features.split(4096)
+        if len(part)
+    ]
+    layer = prediction.layer[0].argmax(dim=0)
+    triangle, barycentric, confidence = _joined(decoded)
+    return _record(mask.cpu().numpy(), triangle, barycentric, confidence, layer.cpu().numpy())
+
+
+def _cse_points(net, template, output, size: tuple[int, int]) -> Correspondence:
+    import torch.nn.functional as functional
+
+    from bodymap.surface import colour
+
+    logits = functional.interpolate(output.foreground.float(), size=size, mode="bilinear", align_corners=False)
+    mask = logits[0, 0] > 0
+    matched = net.correspondence_image(output, size)[0].float()
+    codes, confidence = matched[:3, mask].T, matched[3, mask]
+    decoded = [(*colour.decode_colour(template.to(codes.device), codes), confidence)] if len(codes) else []
+    layer = np.zeros(size, np.int8)
+    return _record(mask.cpu().numpy(), *_joined(decoded), layer)
+
+
+def _joined(decoded):
+    import torch
+
+    if not decoded:
+        return np.zeros(0, np.int64), np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+    return tuple(torch.cat(values).cpu().numpy() for values in zip(*decoded, strict=True))
+
+
+def _record(mask, triangle, barycentric, confidence, layer) -> Correspondence:
+    """A Correspondence of what judging needs: points, confidence and layers; colours, uv and parts stay empty."""
+    record = empty_map(mask.shape)
+    record.mask[:] = mask
+    record.triangle[mask], record.barycentric[mask], record.confidence[mask] = triangle, barycentric, confidence
+    record.layer[mask] = layer[mask]
+    return record
+
+
+def empty_map(size: tuple[int, int]) -> Correspondence:
+    """The Correspondence of a picture without anybody."""
+    return Correspondence(
+        mask=np.zeros(size, bool),
+        confidence=np.zeros(size, np.float32),
+        colour=np.zeros((*size, 3), np.uint8),
+        uv=np.full((*size, 2), np.nan, np.float32),
+        part=np.full(size, -1, np.int16),
+        triangle=np.full(size, -1, np.int32),
+        barycentric=np.zeros((*size, 3), np.float32),
+        layer=np.zeros(size, np.int8),
+    )

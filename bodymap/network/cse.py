@@ -1,0 +1,200 @@
+"""The coarse stage: continuous surface embeddings (Neverova et al. 2020), foreground, which way the person faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bodymap.network.backbones import build_backbone, normalise_image
+from bodymap.network.config import CSEConfig
+from bodymap.network.tokens import pad_to_multiple
+
+FACING_NAMES = ("front", "left", "back", "right")  # which of the person's sides is towards the camera
+
+
+@dataclass(frozen=True)
+class CSEOutput:
+    """What the CSE stage says, at stride 4 (rows and columns rounded up).
+
+    Attributes:
+        embedding: unit vectors.
+        foreground: logits.
+        facing: logits of FACING_NAMES, one set an image.
+    """
+
+    embedding: Float[Tensor, "batch dim rows columns"]
+    foreground: Float[Tensor, "batch 1 rows columns"]
+    facing: Float[Tensor, "batch 4"]
+
+
+class GlobalContext(nn.Module):
+    """Tells every pixel what the whole image shows, and names the side of the person that is seen.
+
+    Local evidence leaves left and right at chance for people seen from behind; the whole picture settles it.
+    """
+
+    def __init__(self, channels: int, hidden: int):
+        super().__init__()
+        self.attention = nn.Conv2d(channels, 1, 1)
+        self.hidden = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
+        self.facing = nn.Linear(hidden, len(FACING_NAMES))
+        self.back = nn.Linear(hidden, channels)
+        # At the start the pooling is a plain mean and nothing is added: a warm start is left unharmed.
+        for layer in (self.attention, self.back):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, x: Float[Tensor, "batch channel rows columns"]
+    ) -> tuple[Float[Tensor, "batch channel rows columns"], Float[Tensor, "batch 4"]]:
+        weight = self.attention(x).flatten(2).softmax(-1)
+        pooled = (x.flatten(2) * weight).sum(-1)
+        hidden = self.hidden(pooled)
+        return x + self.back(hidden)[:, :, None, None], self.facing(hidden)
+
+
+class CSEStage(nn.Module):
+    """Encoder, a small feature pyramid decoder to stride 4, and the heads.
+
+    Args:
+        config: see CSEConfig.
+        eigenvectors: (S, K) Laplace-Beltrami eigenvectors of the template at its S samples, smooth ones first.
+        code: (S, 3) colour codes of the samples, in [0, 1].
+    """
+
+    def __init__(self, config: CSEConfig, eigenvectors: Float[Tensor, "s k"], code: Float[Tensor, "s 3"]):
+        super().__init__()
+        self.config = config
+        self.encoder = build_backbone(config.encoder, channels=3)
+        if tuple(self.encoder.strides[:3]) != (4, 8, 16):
+            raise ValueError(f"the CSE stage needs an encoder with strides 4, 8, 16, got {self.encoder.strides}")
+        at4, at8, at16, last = self.encoder.channels
+        small, middle, wide = config.lateral
+        self.lateral4 = _conv_norm_relu(at4, small, 1)
+        self.lateral8 = _conv_norm_relu(at8, middle, 1)
+        self.lateral16 = _conv_norm_relu(at16 + last, wide, 1)
+        self.merge16 = _two_convolutions(wide, config.merge16)
+        self.merge8 = _two_convolutions(config.merge16[-1] + middle, config.merge8)
+        self.merge4 = _two_convolutions(config.merge8[-1] + small, config.merge4)
+        self.context = GlobalContext(config.merge16[-1], config.context)
+
+        width = config.merge4[-1]
+        self.foreground = nn.Conv2d(width, 1, 1)
+        self.embed = nn.Sequential(nn.Conv2d(width, 2 * width, 1), nn.ReLU(), nn.Conv2d(2 * width, config.dim, 1))
+        # C of METHOD 4: rough eigenfunctions start small, so that neighbours on the body start with like embeddings.
+        # The eigenvectors' scale is divided out: the result does not depend on how the template normalises them.
+        count = eigenvectors.shape[1]
+        decay = 1 / (1 + torch.arange(count) / 2)
+        self.basis = nn.Parameter(torch.randn(count, config.dim) * decay[:, None])
+        scale = eigenvectors.square().mean(0, keepdim=True).sqrt().clamp(min=1e-12)
+        # the template's, not the weights': known again when the network is built
+        self.register_buffer("eigenvectors", (eigenvectors / scale).float(), persistent=False)
+        self.register_buffer("code", code.float(), persistent=False)
+        alike = torch.cdist(self.code, self.code, p=torch.inf)
+        neighbours = alike.topk(min(config.candidates, len(code)), largest=False).indices
+        self.register_buffer("neighbours", neighbours, persistent=False)  # (S, candidates), by colour
+
+    def forward(self, image: Float[Tensor, "batch rgb=3 height width"]) -> CSEOutput:
+        """The image is RGB in [0, 1], of any size."""
+        rows, columns = -(-image.shape[-2] // 4), -(-image.shape[-1] // 4)
+        x = pad_to_multiple(normalise_image(image), self.encoder.multiple)
+        at4, at8, at16, last = self.encoder(x)
+
+        y = self.merge16(self.lateral16(torch.cat([at16, _resize(last, at16)], 1)))
+        y, facing = self.context(y)
+        y = self.merge8(torch.cat([_resize(y, at8), self.lateral8(at8)], 1))
+        y = self.merge4(torch.cat([_resize(y, at4), self.lateral4(at4)], 1))[..., :rows, :columns]
+        return CSEOutput(F.normalize(self.embed(y).float(), dim=1), self.foreground(y), facing)
+
+    def vertex_embedding(self) -> Float[Tensor, "s dim"]:
+        """e_v = normalise(Phi C): one unit vector a sample."""
+        with torch.autocast(self.basis.device.type, enabled=False):
+            return F.normalize(self.eigenvectors @ self.basis.float(), dim=-1)
+
+    @torch.no_grad()
+    def decode(self, embedding: Float[Tensor, "n dim"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+        """Colour codes in [0, 1] and confidences in [0, 1].
+
+        The colour is the posterior mean over the best sample and its neighbours in colour, which is finer than the
+        samples' spacing; the confidence is the posterior mass there.
+        """
+        distance = embedding_distance(embedding.float(), self.vertex_embedding())
+        nearest, best = distance.min(-1)
+        near = self.neighbours[best]
+        mass = ((nearest[:, None] - distance.gather(1, near)) / self.config.sigma).exp()
+        code = self.code[near]
+        mass = mass * ((code - self.code[best][:, None]).abs().amax(-1) < 0.1)
+        # in place: this matrix is the whole cost of the decoding
+        total = distance.sub_(nearest[:, None]).mul_(-1 / self.config.sigma).exp_().sum(-1)
+        return (mass[..., None] * code).sum(1) / mass.sum(-1, keepdim=True), mass.sum(-1) / total
+
+
+def embedding_distance(pixels: Float[Tensor, "n dim"], vertices: Float[Tensor, "s dim"]) -> Float[Tensor, "n s"]:
+    """|e - e_v| between unit vectors, by sqrt(2 - 2 e . e_v); always in float32, whose gradient stays finite at 0."""
+    with torch.autocast(pixels.device.type, enabled=False):
+        square = torch.addmm(pixels.new_full((), 2.0).float(), pixels.float(), vertices.float().T, alpha=-2)
+        return square.clamp(min=1e-6).sqrt()
+
+
+@torch.no_grad()
+def correspondence_image(
+    stage: CSEStage, output: CSEOutput, size: tuple[int, int]
+) -> Float[Tensor, "batch 4 height width"]:
+    """The CSE match as an image: colour code and confidence, all 0 outside the CSE's foreground.
+
+    Args:
+        size: (height, width) of the image in pixels; that which the output was computed from, up to scale.
+    """
+    batch, _, rows, columns = output.foreground.shape
+    foreground = output.foreground.float().sigmoid()
+    # Decoded a little beyond the silhouette too, so that its outermost full-resolution pixels find a colour.
+    near = F.max_pool2d(foreground, 3, stride=1, padding=1)[:, 0] > 0.3
+    colour, confidence = stage.decode(output.embedding.permute(0, 2, 3, 1)[near])
+    coarse = torch.zeros(batch, rows, columns, 4, device=foreground.device)
+    coarse[near] = torch.cat([colour, confidence[:, None]], dim=-1)
+    coarse = coarse.permute(0, 3, 1, 2)
+
+    # Smooth where neighbours agree; elsewhere the nearest, because two body parts' codes mix to a third part's.
+    sharp = _upsample_stride4(coarse, size, "nearest-exact")
+    smooth = _upsample_stride4(coarse, size, "bilinear")
+    agree = (smooth - sharp)[:, :3].abs().amax(1, keepdim=True) < 0.05
+    inside = _upsample_stride4(foreground, size, "bilinear") > 0.5
+    return torch.where(agree, smooth, sharp) * inside
+
+
+@torch.no_grad()
+def mask_from_foreground(output: CSEOutput, size: tuple[int, int]) -> Float[Tensor, "batch 1 height width"]:
+    """A soft mask in [0, 1], dilated by about one coarse pixel so that the decoder can refine it inwards."""
+    foreground = F.max_pool2d(output.foreground.float().sigmoid(), 3, stride=1, padding=1)
+    return _upsample_stride4(foreground, size, "bilinear")
+
+
+def _upsample_stride4(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """To ``size``; where the coarse image is the size's fourth rounded up, exactly by 4, then cut."""
+    kind = {"mode": mode} if mode.startswith("nearest") else {"mode": mode, "align_corners": False}
+    if (-(-size[0] // 4), -(-size[1] // 4)) == tuple(x.shape[-2:]):
+        return F.interpolate(x, scale_factor=4, **kind)[..., : size[0], : size[1]]
+    return F.interpolate(x, size=size, **kind)
+
+
+def _resize(x: Tensor, like: Tensor) -> Tensor:
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _conv_norm_relu(channels: int, width: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _two_convolutions(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
+    first, second = widths
+    return nn.Sequential(_conv_norm_relu(channels, first, 3), _conv_norm_relu(first, second, 3))
