@@ -1,0 +1,232 @@
+"""Which pixels of the target a swap may touch: by layer, by body part with soft edges, and by what the source showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from bodymap.surface import Template, points
+from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+from bodymap.warping import evening
+from bodymap.warping.atlas import Atlas, get_atlas
+from bodymap.warping.fill import MIRRORED, SEEN, FilledTexture
+from bodymap.warping.grid import PixelGrid, pixel_grid
+from bodymap.warping.texture_to_image import look_up
+
+SKIN, HAIR, UPPER, LOWER = (LAYER_NAMES.index(name) for name in ("skin", "hair", "upper", "lower"))
+HEAD, NECK = PART_NAMES.index("head"), PART_NAMES.index("neck")
+# Over how much skin the head's tone runs out into the body's, and the hand's into the arm's, metres.
+NECK_FADE, WRIST_FADE, PART_FADE = 0.09, 0.06, 0.05
+# A group of parts says nothing, and the target keeps its own there, when less than this share of its texels was seen and
+# it makes up less than that share of the source's pixels.
+FEWEST_SEEN, FEWEST_PIXELS = 0.04, 0.01
+# A head is exchanged only when at least this share of what the target shows of it was seen on the source.
+HEAD_SEEN = 0.3
+# Radius of the rounding of garment edges, as a share of the texture's side: about 1 cm on the torso.
+EDGE_ROUNDING = 6 / 1024
+# Room around the person, pixels, for filters.
+_MARGIN = 8
+
+
+def _parts(*names: str) -> tuple[int, ...]:
+    return tuple(i for i, name in enumerate(PART_NAMES) if any(name.endswith(n) for n in names))
+
+
+HANDS = _parts("hand")
+TORSO = _parts("torso_front", "torso_back")
+ARMS = _parts("upper_arm", "forearm")
+LEGS = _parts("thigh", "shin")
+GROUPS = (TORSO, _parts("upper_arm"), _parts("forearm"), _parts("thigh"), _parts("shin"), _parts("foot"))
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """The cut-out of the target around its person, with the source's texture seen through its map.
+
+    Attributes:
+        photo: (h, w, 3) float32 in [0, 1].
+        grid: its map, evened.
+        mask, layer, part, triangle, barycentric: the same as tensors.
+        picture: the source's filled texture seen here, 0 outside the mask.
+        share: the source's layers seen here (without background), in [0, 1], summing to 1 inside the mask.
+        known: share of the look-up that was seen on the source, directly or mirrored.
+    """
+
+    photo: Float[Tensor, "height width rgb=3"]
+    grid: PixelGrid
+    mask: Bool[Tensor, "height width"]
+    layer: Int[Tensor, "height width"]
+    part: Int[Tensor, "height width"]
+    triangle: Int[Tensor, "height width"]
+    barycentric: Float[Tensor, "height width 3"]
+    picture: Float[Tensor, "height width rgb=3"]
+    share: Float[Tensor, "height width layer"]
+    known: Float[Tensor, "height width"]
+
+    @property
+    def source_layer(self) -> Int[Tensor, "height width"]:
+        return (self.share.argmax(-1) + 1) * self.mask
+
+    @property
+    def extent(self) -> int:
+        """The person's larger side, pixels."""
+        return max(self.mask.shape) - 2 * _MARGIN
+
+    @property
+    def radius(self) -> int:
+        """Of edge filters, pixels."""
+        return max(2, round(self.extent / 250))
+
+
+def window(correspondence: Correspondence) -> tuple[slice, slice]:
+    """The rows and columns around the person, with a little room."""
+    height, width = correspondence.size
+    rows, columns = np.flatnonzero(correspondence.mask.any(1)), np.flatnonzero(correspondence.mask.any(0))
+    return (
+        slice(max(0, int(rows[0]) - _MARGIN), min(height, int(rows[-1]) + 1 + _MARGIN)),
+        slice(max(0, int(columns[0]) - _MARGIN), min(width, int(columns[-1]) + 1 + _MARGIN)),
+    )
+
+
+def cut(correspondence: Correspondence, window: tuple[slice, slice]) -> Correspondence:
+    """The part of a map inside a window."""
+    return Correspondence(
+        **{name: getattr(correspondence, name)[window] for name in correspondence.__dataclass_fields__}
+    )
+
+
+def target_view(
+    template: Template,
+    photo: UInt8[np.ndarray, "height width rgb=3"],
+    correspondence: Correspondence,
+    filled: FilledTexture,
+    smooth: int,
+) -> TargetView:
+    """Looks at the filled texture, its layers and what of it is known through the target's map."""
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(template.device)
+
+    atlas = get_atlas(template, filled.layer.shape[0])
+    layers = smooth_shares(filled.layer, atlas)
+    known = ((filled.origin == SEEN) | (filled.origin == MIRRORED)).float()[..., None]
+    grid = evening.smooth(template, pixel_grid(template, correspondence), smooth)
+    seen = look_up(template, torch.cat([filled.colour, known, layers], -1), grid, correspondence.size)
+    mask = tensor(correspondence.mask) & (seen.weight > 0)
+    return TargetView(
+        photo=tensor(photo).float() / 255,
+        grid=grid,
+        mask=mask,
+        layer=tensor(correspondence.layer).long(),
+        part=tensor(correspondence.part).long(),
+        triangle=tensor(correspondence.triangle).long(),
+        barycentric=tensor(correspondence.barycentric).float(),
+        picture=seen.values[..., :3].clamp(0, 1),
+        known=seen.values[..., 3],
+        share=seen.values[..., 4:],
+    )
+
+
+def smooth_shares(layer: Int[Tensor, "texel texel"], atlas: Atlas) -> Float[Tensor, "texel texel layer"]:
+    """The layers (without background) one by one, their ragged edges rounded over about a centimetre and firmed up again."""
+    radius = max(1, round(atlas.size * EDGE_ROUNDING))
+    one_hot = torch.nn.functional.one_hot(layer, len(LAYER_NAMES))[..., 1:].float()
+    covered = atlas.covered.float()
+    mass = _blur(covered[None, None], radius).clamp_min(1e-6)
+    # islands lie further apart than the blur reaches, by and large: what little leaks over is the same garment anyway
+    blurred = _blur(one_hot.permute(2, 0, 1)[:, None] * covered, radius) / mass
+    firm = ((blurred - 0.5) * radius / 2 + 0.5).clamp(0, 1)[:, 0].permute(1, 2, 0)
+    # where three meet none may reach one half
+    total = firm.sum(-1, keepdim=True)
+    return torch.where(total > 0.5, firm / total.clamp_min(1e-6), one_hot)
+
+
+def _blur(image: Float[Tensor, "c 1 height width"], radius: int) -> Float[Tensor, "c 1 height width"]:
+    """Two box filters after each other."""
+    for _ in range(2):
+        image = torch.nn.functional.avg_pool2d(image, (2 * radius + 1, 1), 1, (radius, 0))
+        image = torch.nn.functional.avg_pool2d(image, (1, 2 * radius + 1), 1, (0, radius))
+    return image
+
+
+def keep_head_and_hands(template: Template, view: TargetView) -> Float[Tensor, "height width"]:
+    """1 where the target's own head, hair and hands stay; running out over bare skin of neck and wrists.
+
+    Where a collar or sleeve lies on either person the edge is the garment's: nothing runs out under cloth.
+    """
+    bare = (view.layer == SKIN).float() * view.share[..., SKIN - 1]
+    neck = at_pixels(template, view, nearness(template, (HEAD,), NECK_FADE)) * bare
+    wrist = at_pixels(template, view, nearness(template, HANDS, WRIST_FADE)) * bare
+    head = (view.part == HEAD) | (view.layer == HAIR)
+    hand = torch.isin(view.part, view.part.new_tensor(HANDS)) & (view.layer == SKIN)
+    return torch.maximum(torch.maximum(neck, wrist), (head | hand).float())
+
+
+def keep_unseen(
+    template: Template, view: TargetView, evidence: Bool[Tensor, "texel texel"], source: Correspondence
+) -> Float[Tensor, "height width"]:
+    """1 on parts of which the source's photo shows (next to) nothing: legs, when it ends at the waist."""
+    parts = texel_parts(template, get_atlas(template, evidence.shape[0]))
+    keep = torch.zeros_like(view.known)
+    missing = []
+    pixels = source.part[source.mask]
+    for group in GROUPS:
+        own = torch.isin(parts, parts.new_tensor(group))
+        little = float((own & evidence).sum()) < FEWEST_SEEN * float(own.sum())
+        if little and np.isin(pixels, group).mean() < FEWEST_PIXELS:
+            missing += group
+    if missing:
+        keep = at_pixels(template, view, nearness(template, tuple(missing), PART_FADE))
+    head = view.part == HEAD
+    if bool(head.any()) and float(view.known[head].mean()) < HEAD_SEEN:
+        keep = torch.maximum(keep, at_pixels(template, view, nearness(template, (HEAD,), NECK_FADE)))
+    return keep
+
+
+def may_be_bare(view: TargetView, layer: int) -> Bool[Tensor, "height width"]:
+    """Where skin may come out when the target's garment gives way to a smaller one of the source's."""
+    parts = (*ARMS, *TORSO, *HANDS, NECK) if layer == UPPER else (*LEGS, *_parts("foot"))
+    return torch.isin(view.part, view.part.new_tensor(parts)) & (view.layer == layer)
+
+
+def may_be_covered(view: TargetView, layer: int) -> Bool[Tensor, "height width"]:
+    """Where the source's garment may lie on the target's bare skin."""
+    parts = (*ARMS, *TORSO, NECK) if layer == UPPER else (*LEGS, *TORSO)
+    return torch.isin(view.part, view.part.new_tensor(parts)) & (view.layer == SKIN)
+
+
+def nearness(template: Template, parts: tuple[int, ...], fade: float) -> Float[Tensor, " vertex"]:
+    """For each vertex 1 on the parts, smoothly down to 0 at ``fade`` metres from them on the rest body."""
+    key = ("nearness", parts, fade)
+    if key not in template.cache:
+        own = torch.isin(template.vertex_part, template.vertex_part.new_tensor(parts))
+        distance = torch.cat(
+            [torch.cdist(block, template.vertices[own]).min(1).values for block in template.vertices.split(1024)]
+        )
+        t = (1 - distance / fade).clamp(0, 1)
+        template.cache[key] = t * t * (3 - 2 * t)
+    return template.cache[key]
+
+
+def at_pixels(template: Template, view: TargetView, values: Float[Tensor, " vertex"]) -> Float[Tensor, "height width"]:
+    """Per-vertex values at the target's pixels, 0 outside the mask."""
+    result = torch.zeros_like(view.known)
+    inside = view.mask & (view.triangle >= 0)
+    corners = template.triangles[view.triangle[inside]]
+    result[inside] = (values[corners] * view.barycentric[inside]).sum(-1)
+    return result
+
+
+def texel_parts(template: Template, atlas: Atlas) -> Int[Tensor, "texel texel"]:
+    """Index into PART_NAMES of each texel, -1 outside the islands."""
+    key = ("texel_parts", atlas.size)
+    if key not in template.cache:
+        parts = torch.full_like(atlas.triangle, -1)
+        covered = atlas.covered
+        parts[covered] = points.part(template, atlas.triangle[covered], atlas.barycentric[covered])
+        template.cache[key] = parts
+    return template.cache[key]

@@ -1,0 +1,211 @@
+"""Triangle meshes while a person is being built: the record of one piece, cutting, smoothing, normals, joining."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bodymap.people.material import Material
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One thing of a person (its body, a shirt, a bag) in the rest pose.
+
+    Attributes:
+        name: for ``Sample.body`` and for debugging.
+        layer: index into LAYER_NAMES.
+        vertices: (n, 3) metres.
+        triangles: (m, 3).
+        uv, uv_triangles: texture coordinates, v down.
+        skin_index, skin_weight: (n, 6).
+        truth: (n, 3) the place on the rest *template* each vertex is bound to, metres.
+        rest: (n, 3) where it lies on the default body: what procedural wrinkles and prints are functions of.
+        cloth: (n, 2) metres across and along the cloth, for patterns.
+        material: how it looks.
+        template_triangle: (m,) the template triangle it *is* (body only), else -1.
+        drape: called after skinning with (posed vertices, Posed), returns new vertices; None: skinning is all.
+    """
+
+    name: str
+    layer: int
+    vertices: Float[np.ndarray, "vertex xyz=3"]
+    triangles: Int[np.ndarray, "face 3"]
+    uv: Float[np.ndarray, "uvvertex uv=2"]
+    uv_triangles: Int[np.ndarray, "face 3"]
+    skin_index: Int[np.ndarray, "vertex 6"]
+    skin_weight: Float[np.ndarray, "vertex 6"]
+    truth: Float[np.ndarray, "vertex xyz=3"]
+    rest: Float[np.ndarray, "vertex xyz=3"]
+    cloth: Float[np.ndarray, "vertex uv=2"]
+    material: Material
+    template_triangle: Int[np.ndarray, " face"] | None = None
+    drape: object | None = field(default=None, compare=False)
+
+
+def corner_normals(
+    vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face 3"]
+) -> Float[np.ndarray, "vertex xyz=3"]:
+    """Area-weighted unit vertex normals."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    face = np.cross(b - a, c - a)
+    flat = triangles.reshape(-1)
+    out = np.stack([np.bincount(flat, np.repeat(face[:, k], 3), len(vertices)) for k in range(3)], 1)
+    return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def neighbour_table(triangles: Int[np.ndarray, "face 3"], count: int, width: int = 8) -> Int[np.ndarray, "vertex k"]:
+    """(count, width) vertices joined by an edge, padded with the vertex itself."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    start = np.searchsorted(edges[:, 0], np.arange(count))
+    degree = np.searchsorted(edges[:, 0], np.arange(count), side="right") - start
+    slot = np.arange(width)[None]
+    index = np.minimum(start[:, None] + slot, len(edges) - 1)
+    return np.where(slot < degree[:, None], edges[index, 1], np.arange(count)[:, None])
+
+
+def smooth(
+    values: Float[np.ndarray, "vertex c"],
+    neighbours: Int[np.ndarray, "vertex k"],
+    steps: int,
+    mask: np.ndarray | None = None,
+) -> Float[np.ndarray, "vertex c"]:
+    """Repeated averaging with the neighbours (padding counts as the vertex itself); outside ``mask`` nothing moves."""
+    values = values.astype(np.float32)  # a copy
+    moving = np.arange(len(values)) if mask is None else np.flatnonzero(mask)
+    around = neighbours[moving].T
+    for _ in range(steps):
+        total = values[around[0]]
+        for k in range(1, len(around)):
+            total = total + values[around[k]]
+        values[moving] = total / len(around)
+    return values
+
+
+def components(triangles: Int[np.ndarray, "face 3"], count: int) -> Int[np.ndarray, " vertex"]:
+    """A label per vertex: vertices joined by triangles share it (the smallest vertex id of the component)."""
+    label = np.arange(count)
+    while True:
+        low = label[triangles].min(1)
+        new = label.copy()
+        for k in range(3):
+            np.minimum.at(new, triangles[:, k], low)
+        new = new[new]
+        if (new == label).all():
+            return label
+        label = new
+
+
+def compact(piece: Piece) -> Piece:
+    """Drops vertices that no triangle uses."""
+    used, inverse = np.unique(piece.triangles, return_inverse=True)
+    per_vertex = ("vertices", "skin_index", "skin_weight", "truth", "rest", "cloth")
+    return replace(
+        piece,
+        triangles=inverse.reshape(-1, 3),
+        **{name: getattr(piece, name)[used] for name in per_vertex},
+    )
+
+
+def keep_triangles(piece: Piece, keep: np.ndarray) -> Piece:
+    """Only these triangles (bool mask)."""
+    template = None if piece.template_triangle is None else piece.template_triangle[keep]
+    return replace(
+        piece, triangles=piece.triangles[keep], uv_triangles=piece.uv_triangles[keep], template_triangle=template
+    )
+
+
+def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
+    """Keeps where ``level`` < 0 and cuts the triangles it crosses along the zero line, so that hems are clean.
+
+    Not for the body itself: cut triangles lose their template triangle.
+    """
+    inside = level < 0
+    corner_in = inside[piece.triangles]
+    count = corner_in.sum(1)
+    whole = count == 3
+    new_corners: list[np.ndarray] = []  # (face, corner a, corner b) of every corner of every new triangle
+    faces = np.flatnonzero(count == 1)
+    if len(faces):
+        a = corner_in[faces].argmax(1)
+        b, c = (a + 1) % 3, (a + 2) % 3
+        new_corners.append(np.stack([_pair(faces, a, a), _pair(faces, a, b), _pair(faces, a, c)], 1))
+    faces = np.flatnonzero(count == 2)
+    if len(faces):
+        c = (~corner_in[faces]).argmax(1)  # the corner that goes
+        a, b = (c + 1) % 3, (c + 2) % 3
+        bc, ac = _pair(faces, b, c), _pair(faces, a, c)
+        new_corners.append(np.stack([_pair(faces, a, a), _pair(faces, b, b), bc], 1))
+        new_corners.append(np.stack([_pair(faces, a, a), bc, ac], 1))
+    if not new_corners:
+        return compact(keep_triangles(piece, whole))
+    corners = np.concatenate(new_corners).reshape(-1, 3)  # (corner, [face, a, b])
+    face, local_a, local_b = corners.T
+
+    def extend(index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Unique crossing points of one index buffer: their ends i, j, and the new index of every corner."""
+        i, j = index[face, local_a], index[face, local_b]
+        low, high = np.minimum(i, j), np.maximum(i, j)
+        key, inverse = np.unique(np.stack([low, high], 1), axis=0, return_inverse=True)
+        inverse = inverse.reshape(-1)
+        # a corner that is an old vertex (i == j) keeps it
+        new_index = np.where(i == j, i, n + inverse)
+        return key[:, 0], key[:, 1], new_index.reshape(-1, 3), inverse
+
+    n = len(piece.vertices)
+    i, j, new_triangles, _ = extend(piece.triangles, n)
+    t = (level[i] / np.where(level[i] == level[j], 1.0, level[i] - level[j])).astype(np.float32)[:, None]
+    t = np.clip(np.where((i == j)[:, None], 0.0, t), 0, 1).astype(np.float32)
+    blended = {
+        name: np.concatenate([value, value[i] * (1 - t) + value[j] * t]).astype(np.float32)
+        for name in ("vertices", "truth", "rest", "cloth")
+        for value in [getattr(piece, name)]
+    }
+    index, weight = blend_weights(
+        piece.skin_index[i], piece.skin_weight[i] * (1 - t), piece.skin_index[j], piece.skin_weight[j] * t
+    )
+    # the same cut in the UV buffer; a seam gives the same point two uv vertices
+    ui, uj, new_uv_triangles, inverse = extend(piece.uv_triangles, len(piece.uv))
+    vertex_a, vertex_b = piece.triangles[face, local_a], piece.triangles[face, local_b]
+    la, lb = level[vertex_a], level[vertex_b]
+    corner_t = np.where(vertex_a == vertex_b, 0.0, la / np.where(la == lb, 1.0, la - lb))
+    swapped = piece.uv_triangles[face, local_a] > piece.uv_triangles[face, local_b]
+    uv_t = np.zeros(len(ui))
+    uv_t[inverse] = np.where(swapped, 1 - corner_t, corner_t)
+    uv_t = np.where(ui == uj, 0, uv_t)[:, None]
+    uv = np.concatenate([piece.uv, piece.uv[ui] * (1 - uv_t) + piece.uv[uj] * uv_t]).astype(np.float32)
+    result = replace(
+        piece,
+        triangles=np.concatenate([piece.triangles[whole], new_triangles]),
+        uv=uv,
+        uv_triangles=np.concatenate([piece.uv_triangles[whole], new_uv_triangles]),
+        skin_index=np.concatenate([piece.skin_index, index]),
+        skin_weight=np.concatenate([piece.skin_weight, weight]),
+        template_triangle=None,
+        **blended,
+    )
+    return compact(result)
+
+
+def _pair(faces: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.stack([faces, a, b], 1)
+
+
+def blend_weights(
+    index_a: np.ndarray, weight_a: np.ndarray, index_b: np.ndarray, weight_b: np.ndarray, keep: int = 6
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums two sparse skin weight rows and keeps the largest, normalised."""
+    index = np.concatenate([index_a, index_b], 1)
+    weight = np.concatenate([weight_a, weight_b], 1).astype(np.float32)
+    # the same bone may stand in both halves: collect its weight at its first place
+    same = index[:, :, None] == index[:, None, :]
+    first = same.argmax(2) == np.arange(index.shape[1])[None]
+    total = np.where(first, (same * weight[:, None, :]).sum(2), 0)
+    order = np.argsort(-total, axis=1, kind="stable")[:, :keep]
+    weight = np.take_along_axis(total, order, 1)
+    return np.take_along_axis(index, order, 1), (weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)).astype(
+        np.float32
+    )

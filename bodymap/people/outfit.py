@@ -1,0 +1,70 @@
+"""What a person wears, from skin to hat; pieces come from the pack's garments, from shells and from skirts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bodymap.people.anatomy import Anatomy, template
+from bodymap.people.config import OutfitConfig
+from bodymap.people.dressing import Dresser
+from bodymap.people.material import Material, procedural_skin, recolour
+from bodymap.people.mesh import Piece
+from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.shape import Body
+from bodymap.people.streams import choose, of_split, stream
+from bodymap.people.wardrobe import Wardrobe
+from bodymap.types import LAYER_NAMES
+
+SKIN = LAYER_NAMES.index("skin")
+
+
+def dress(seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str) -> list[Piece]:
+    """The pieces of one person; the first is the skin, with all 13380 vertices and only the triangles that may show."""
+    dresser = Dresser(seed, pack, body, config, split)
+    rng = stream(seed, "outfit", split)
+    kind = choose(rng, config.kind)
+    if kind == "dress" and not body.female and rng.random() > config.male_dress:
+        kind = "separates"
+    {
+        "separates": dresser.separates,
+        "dress": dresser.dress,
+        "one_piece": dresser.one_piece,
+        "coat": dresser.coat,
+        "bare": dresser.bare,
+    }[kind](rng)
+    dresser.footwear(stream(seed, "shoes", split))
+    dresser.head(stream(seed, "head", split))
+    dresser.carried(stream(seed, "carried", split))
+    return [skin_piece(seed, pack, body, dresser.hidden, split), *dresser.pieces]
+
+
+def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str) -> Piece:
+    """The body itself: the template's triangles, less those whose corners are all under cloth."""
+    t = template()
+    a: Anatomy = Wardrobe.of(pack).anatomy
+    triangles = t.triangles.numpy()
+    keep = ~hidden[triangles].all(1)
+    rng = stream(seed, "skin", split)
+    suits = [s for s in of_split(pack.skins, split) if s.gender in ("any", "female" if body.female else "male")]
+    if suits:
+        age = "young" if body.age < 35 else "middleage" if body.age < 58 else "old"
+        suits = [s for s in suits if s.age in ("any", age)] or suits
+        texture = recolour(rng, pack.image(suits[rng.integers(len(suits))].texture)[..., :3], None)
+    else:
+        texture = procedural_skin(rng)
+    rest = a.rest[:SKIN_VERTICES]
+    return Piece(
+        name="skin",
+        layer=SKIN,
+        vertices=body.vertices[:SKIN_VERTICES],
+        triangles=triangles[keep],
+        uv=t.uv.numpy(),
+        uv_triangles=t.uv_triangles.numpy()[keep],
+        skin_index=pack.skin_index[:SKIN_VERTICES],
+        skin_weight=pack.skin_weight[:SKIN_VERTICES],
+        truth=rest,
+        rest=rest,
+        cloth=np.zeros((SKIN_VERTICES, 2), np.float32),
+        material=Material(np.ones(3), texture=texture, gloss=float(rng.uniform(0.03, 0.12)), shine=14.0),
+        template_triangle=np.flatnonzero(keep),
+    )

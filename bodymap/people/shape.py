@@ -1,0 +1,46 @@
+"""Bodies: one of the pack's calibrated shapes, or a blend of two of like sex and age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from bodymap.people.pack import Pack
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body in the rest pose.
+
+    Attributes:
+        vertices: (19158, 3) base mesh with helpers, metres.
+        heads: (163, 3) bone heads.
+        coefficients: (K,) of the pack's shape basis.
+        female: whether female textures and garments suit.
+        age: years.
+    """
+
+    vertices: Float[np.ndarray, "vertex xyz=3"]
+    heads: Float[np.ndarray, "bone xyz=3"]
+    coefficients: Float[np.ndarray, " component"]
+    female: bool
+    age: float
+
+
+def draw_body(rng: np.random.Generator, pack: Pack, split: str) -> Body:
+    """A shape of the split; half of them blended with another of the same sex and about the same age."""
+    count = len(pack.shape_coefficients)
+    mine = [i for i in range(count) if pack.shape_split[i] == split] or list(range(count))
+    i = mine[rng.integers(len(mine))]
+    traits = pack.shape_traits[i]
+    gender, age = float(traits.get("gender", 0.5)), float(traits.get("age", 30.0))
+    coefficients = pack.shape_coefficients[i]
+    partner = mine[rng.integers(len(mine))]
+    other = pack.shape_traits[partner]
+    alike = abs(other.get("gender", 0.5) - gender) < 0.5 and abs(other.get("age", 30.0) - age) < 12
+    share = rng.uniform(0, 0.5)
+    if alike and rng.random() < 0.8:
+        coefficients = (1 - share) * coefficients + share * pack.shape_coefficients[partner]
+    return Body(pack.vertices(coefficients), pack.heads(coefficients), coefficients, gender > 0.5, age)

@@ -1,0 +1,34 @@
+"""Random streams: each seed opens one independent generator per idea, so that ideas never disturb each other."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+TEST_SHARE = 5  # one in five pattern seeds, shapes, ... belongs to the test split
+
+
+def stream(seed: int, idea: str, split: str = "train") -> np.random.Generator:
+    """The generator of one idea ("outfit", "light", ...) of one seed.
+
+    A new idea gets a name of its own instead of more draws from an old stream: that keeps every other idea's bytes.
+    """
+    return np.random.default_rng([zlib.crc32(idea.encode()), int(seed) & 0xFFFFFFFF, 0 if split == "train" else 1])
+
+
+def choose(rng: np.random.Generator, table: dict[str, float]) -> str:
+    """A key of ``table``, drawn with its weight (weights need not sum to 1)."""
+    weights = np.array(list(table.values()), float)
+    return list(table)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+
+
+def pattern_seed(rng: np.random.Generator, split: str) -> int:
+    """A seed for something procedural (a print, a room): one in five is never used in training."""
+    number = int(rng.integers(1 << 24)) * TEST_SHARE
+    return number + (TEST_SHARE - 1 if split == "test" else int(rng.integers(TEST_SHARE - 1)))
+
+
+def of_split(items: tuple, split: str) -> list:
+    """The items of a split; all of them where that split has none (a small pack has no test garments)."""
+    return [item for item in items if item.split == split] or list(items)
