@@ -45,10 +45,14 @@ FLAGS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser, Config, FLAGS)
-    parser.add_argument("-o", "--output", default="runs/bodymap", metavar="DIR", help="the run's folder (default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", default="runs/bodymap", metavar="DIR", help="the run's folder (default: %(default)s)"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in --output exactly")
     parser.add_argument("--init", metavar="WEIGHTS", help="start from our weights: small, a folder, a file or a hub id")
-    parser.add_argument("--start", metavar="FILE", help="start encoders from foreign weights (MobileSAM, the trial's network)")
+    parser.add_argument(
+        "--start", metavar="FILE", help="start encoders from foreign weights (MobileSAM, the trial's network)"
+    )
     arguments = parser.parse_args()
 
     folder = Path(arguments.output)

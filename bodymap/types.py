@@ -2,7 +2,7 @@
 
 Conventions, stated once for the whole project
 ----------------------------------------------
-* World: metres, Z up; the template stands on the XY plane, faces -Y, its left hand is at +X.
+* World: metres, Z up; the template faces -Y, its left hand is at +X, its origin is at the pelvis.
 * Camera: OpenCV (x right, y down, z forward). ``T_camera_world`` takes world points to camera points.
 * Images inside the library: float32 RGB in [0, 1], channel first. At the public boundary: ``(H, W, 3)`` uint8.
 * Pixel centres lie at ``(column + 0.5, row + 0.5)``.

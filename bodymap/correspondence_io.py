@@ -1,0 +1,149 @@
+"""Correspondences as files: one compressed .npz with the fields' own names, checked when it is read back.
+
+Any program that reads .npz finds ``mask``, ``confidence``, ``colour``, ``uv``, ``part``, ``triangle``, ``barycentric``
+and ``layer`` at the photo's size (see bodymap.types.Correspondence), and two texts: ``format`` and ``code_version``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from bodymap.errors import UserError
+from bodymap.files import atomic_path
+from bodymap.photo import MAXIMUM_PIXELS
+from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+
+FORMAT = "bodymap-correspondence 1"
+
+# name -> (what follows height and width, dtype)
+FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
+    "mask": ((), np.bool_),
+    "confidence": ((), np.float32),
+    "colour": ((3,), np.uint8),
+    "uv": ((2,), np.float32),
+    "part": ((), np.int16),
+    "triangle": ((), np.int32),
+    "barycentric": ((3,), np.float32),
+    "layer": ((), np.int8),
+}
+
+
+def save_correspondence(correspondence: Correspondence, path: str | os.PathLike, code_version: str = "") -> Path:
+    """Writes the file, whole or not at all.
+
+    Args:
+        code_version: the template's, so that points are never looked up on another template.
+
+    Raises:
+        UserError: the folder is missing or cannot be written to.
+    """
+    with atomic_path(path) as temporary:
+        # numpy's own writer compresses at a level that takes four times as long for a few per cent
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            texts = {"format": np.array(FORMAT), "code_version": np.array(code_version)}
+            arrays = {field.name: getattr(correspondence, field.name) for field in dataclasses.fields(Correspondence)}
+            for name, array in {**texts, **arrays}.items():
+                # a fixed date: the same correspondence gives the same bytes
+                info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info._compresslevel = 1
+                with archive.open(info, "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
+    return Path(path)
+
+
+def load_correspondence(path: str | os.PathLike, code_version: str | None = None) -> Correspondence:
+    """Reads a file of ``save_correspondence``; no file can make this run code or take more memory than a photo may.
+
+    Args:
+        code_version: of the template that is going to be used; None: any.
+
+    Raises:
+        UserError: missing, damaged, not such a file, values out of range, or made for another template.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"The correspondence {path} does not exist; check the path.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name[:-4] for name in archive.namelist() if name.endswith(".npy")}
+            if not {"format", *FIELDS} <= names:
+                raise UserError(f"{path} is an archive, but not a correspondence that bodymap wrote.")
+            if (found := _text(archive, "format")) != FORMAT:
+                raise UserError(f"{path} has the format {found!r}, this version reads {FORMAT!r}.")
+            made_for = _text(archive, "code_version") if "code_version" in names else ""
+            if code_version and made_for and made_for != code_version:
+                raise UserError(
+                    f'{path} was made for the colour code "{made_for}", this one is "{code_version}"; make it again.'
+                )
+            # the headers first: what they promise is checked before anything large is unpacked
+            headers = {name: _header(archive, name) for name in FIELDS}
+            _check_headers(path, headers)
+            arrays = {name: _read(archive, name) for name in FIELDS}
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, NotImplementedError) as error:
+        raise UserError(f"{path} is damaged or not a correspondence ({str(error)[:100]}).") from None
+    _check_values(path, arrays)
+    return Correspondence(**arrays)
+
+
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    with archive.open(f"{name}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    shape, dtype = _header(archive, name)
+    if shape != () or dtype.kind != "U" or dtype.itemsize > 4096:
+        raise ValueError(f"{name} is not a text")
+    return str(_read(archive, name))
+
+
+def _check_headers(path: Path, headers: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    size = headers["mask"][0]
+    if len(size) != 2 or 0 in size or size[0] * size[1] > MAXIMUM_PIXELS:
+        raise UserError(f"{path} holds a correspondence of the impossible size {size}.")
+    for name, (rest, kind) in FIELDS.items():
+        shape, dtype = headers[name]
+        if shape != (*size, *rest) or dtype != np.dtype(kind):
+            expected = f"{np.dtype(kind)} {(*size, *rest)}"
+            raise UserError(f"{path}: the field {name} must be {expected}, not {dtype} {shape}.")
+
+
+def _check_values(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    mask = arrays["mask"]
+
+    def within(name: str, low: float, high: float) -> bool:
+        values = arrays[name][mask]
+        # written so that NaN fails
+        return values.size == 0 or bool((values >= low).all() and (values <= high).all())
+
+    problems = [
+        name
+        for name, low, high in (
+            ("confidence", 0, 1),
+            ("uv", 0, 1),
+            ("part", 0, len(PART_NAMES) - 1),
+            ("triangle", 0, np.iinfo(np.int32).max),
+            ("barycentric", -1e-4, 1 + 1e-4),
+            ("layer", 1, len(LAYER_NAMES) - 1),
+        )
+        if not within(name, low, high)
+    ]
+    outside = {"part": -1, "triangle": -1, "layer": 0}
+    problems += [name for name, value in outside.items() if (arrays[name][~mask] != value).any()]
+    if problems:
+        raise UserError(f"{path}: the field {problems[0]} holds values out of range; the file was changed or damaged.")

@@ -1,0 +1,197 @@
+"""The command: photographs in, correspondence maps out.
+
+    python -m bodymap.predict PHOTO... -o DIR [--mask FILE] [--all]
+
+writes for each photo ``DIR/<stem>_map.png`` (colour code), ``<stem>_overlay.png`` and ``<stem>.npz`` (loads back with
+bodymap.correspondence_io); with ``--all`` one set a person: ``<stem>_0_map.png``, ``<stem>_1_map.png``, ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodymap.errors import UserError, run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bodymap.types import Correspondence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0, or 2 where some of several photos could not be mapped.
+
+    Raises:
+        UserError: nothing could be done.
+    """
+    options = _parser().parse_args(arguments)
+
+    # -- everything that can be refused is refused before the slow part starts --
+    from bodymap.files import output_folder
+    from bodymap.foreground import build_foreground, read_mask
+    from bodymap.photo import open_image, read_photo
+    from bodymap.weights import find
+
+    photos = list({path.resolve(): path for path in options.photos}.values())
+    if len(photos) < len(options.photos):
+        print("note: photos that were given twice are mapped once", file=sys.stderr)
+    _check_names(photos, options.output)
+    for path in photos:
+        image = open_image(path)
+        image.close()
+    if options.mask is not None:
+        if len(photos) > 1 or options.all:
+            raise UserError("--mask shows one person in one photo: give one photo, without --all.")
+        picture = read_photo(photos[0])
+        mask = read_mask(options.mask, picture.shape[:2])
+    else:
+        picture = read_photo(photos[0]) if len(photos) == 1 else None
+        mask = None
+    if options.size % 32 or not 128 <= options.size <= 2048:
+        raise UserError(f"--size must be a multiple of 32 from 128 to 2048, not {options.size}.")
+    find(options.weights)
+    foreground = build_foreground(options.foreground)
+    _check_folder(options.output)
+
+    # -- the slow part --
+    from bodymap.predictor import BodyMap, PredictorConfig
+
+    model = BodyMap.from_pretrained(
+        options.weights,
+        device=options.device,
+        dtype=options.dtype,
+        foreground=foreground,
+        config=PredictorConfig(size=options.size),
+    )
+    failures: list[UserError] = []
+    for path in photos:
+        try:
+            photo = picture if picture is not None else read_photo(path)
+            people = _predict(model, photo, mask, options.all, path)
+            stems = [f"{path.stem}_{n}" for n in range(len(people))] if options.all else [path.stem]
+            for stem, person in zip(stems, people, strict=True):
+                write(person, photo, output_folder(options.output), stem, model.template.code_version)
+            _report(path, people, options.output, stems)
+        except UserError as error:
+            if len(photos) == 1:
+                raise
+            failures.append(error)
+            print(f"error: {error}", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _predict(model, photo: np.ndarray, mask: np.ndarray | None, everyone: bool, path: Path) -> list[Correspondence]:
+    try:
+        return model.predict_all(photo) if everyone else [model.predict(photo, mask)]
+    except UserError as error:
+        # the model was given the pixels: the user knows the photo by its path
+        raise UserError(str(error).replace("the given array", str(path))) from None
+
+
+def write(correspondence: Correspondence, photo: np.ndarray, folder: Path, stem: str, code_version: str) -> None:
+    """Writes ``<stem>_map.png``, ``<stem>_overlay.png`` and ``<stem>.npz``: all three, or none."""
+    from PIL import Image
+
+    from bodymap.correspondence_io import save_correspondence
+    from bodymap.files import atomic_path
+    from bodymap.visual import colour_map, overlay
+
+    colours = colour_map(correspondence)
+    pictures = {"_map.png": colours, "_overlay.png": overlay(photo, colours, correspondence.mask)}
+    try:
+        with ExitStack() as moves:
+            # each temporary file is moved into place when the stack closes, that is after the last one was written
+            archive = moves.enter_context(atomic_path(folder / f"{stem}.npz"))
+            for ending, picture in pictures.items():
+                temporary = moves.enter_context(atomic_path(folder / f"{stem}{ending}"))
+                Image.fromarray(picture).save(temporary, compress_level=4)
+            save_correspondence(correspondence, archive, code_version)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"The maps of {stem} could not be written into {folder} ({reason}); nothing was kept."
+        ) from None
+
+
+def _report(path: Path, people: Sequence[Correspondence], folder: Path, stems: Sequence[str]) -> None:
+    for person, stem in zip(people, stems, strict=True):
+        share = person.mask.mean()
+        confidence = person.confidence[person.mask].mean()
+        print(
+            f"{path} -> {folder / stem}.npz, _map.png, _overlay.png "
+            f"({share:.0%} of the photo, confidence {confidence:.2f})"
+        )
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses an output folder that cannot be made or written to, without making it: a failure leaves nothing."""
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    if not there.is_dir():
+        raise UserError(f"The output folder {folder} cannot be made: {there} is a file.")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"The output folder {folder} cannot be written to; choose another one.")
+
+
+def _check_names(photos: Sequence[Path], folder: Path) -> None:
+    """Two photos must not claim the same outputs, and no output may replace a photo."""
+    stems: dict[str, Path] = {}
+    for path in photos:
+        if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
+            raise UserError(f"{other} and {path} would be written under the same name; rename one, or map them apart.")
+    outputs = re.compile(r"(_\d+)?_(map|overlay)\.png")
+    for path in photos:
+        for other in photos:
+            ending = path.name.removeprefix(other.stem)
+            if ending != path.name and outputs.fullmatch(ending) and path.resolve().parent == folder.resolve():
+                raise UserError(f"The photo {path} would be overwritten by a map of {other}; choose another folder.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bodymap.predict",
+        description="Maps each pixel of the people in photographs to a point on a template body.",
+    )
+    parser.add_argument(
+        "photos", metavar="PHOTO", nargs="+", type=Path, help="a photograph, of any size and orientation"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the maps (made if missing)"
+    )
+    parser.add_argument(
+        "--mask", metavar="FILE", type=Path, help="mask of the person (white), in place of the network's own"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="everybody in the photo, the largest first (default: the largest)"
+    )
+    parser.add_argument(
+        "--foreground",
+        metavar="HOW",
+        default="own",
+        help="who makes the masks: own (default), onnx:FILE (any segmenter or matting network), rembg or rembg:MODEL",
+    )
+    parser.add_argument(
+        "--weights", metavar="W", help="name, folder, file or hub id of the weights (default: the shipped ones)"
+    )
+    parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 or mps (default: a GPU where there is one)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="the network's arithmetic (default: float32)"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="PX",
+        type=int,
+        default=448,
+        help="longest side of a person's crop for the network (default: 448)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

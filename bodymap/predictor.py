@@ -1,0 +1,438 @@
+"""The friendly object: a photograph in, for every pixel of a person a point on the template body out.
+
+    model = BodyMap.from_pretrained()
+    correspondence = model.predict("photo.jpg")             # the largest person
+    everybody = model.predict_all("photo.jpg")              # all of them, the largest first
+
+``predict`` is three steps, which can be asked for one by one: ``find`` (who is in the photo), ``read`` (one run of the
+network on one person's crop) and ``expand`` (a reading to the photo's own resolution).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
+
+from bodymap import foreground as masks
+from bodymap.cropping import crop_of, pieces_of, resized, round_to
+from bodymap.errors import UserError
+from bodymap.expansion import Reading, expand
+from bodymap.foreground import people
+from bodymap.foreground.people import Evidence, FindingConfig, Person
+from bodymap.foreground.refine import RADIUS
+from bodymap.photo import name_of, read_photo
+from bodymap.types import Correspondence
+from bodymap.upsampling import fill_outside
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from bodymap.network import BodyMapNet
+    from bodymap.surface import Template
+
+    Photo = str | os.PathLike | Image.Image | np.ndarray
+    Mask = str | os.PathLike | Image.Image | np.ndarray
+
+MULTIPLE = 32  # all networks take sides that are multiples of this without padding
+SIZES = (128, 2048)  # the longest side of a person's crop: the least that shows hands, the most that memory bears
+_PIXELS = 1 << 14  # foreground pixels whose 3 x 256 scores are held at a time
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """How photographs are fed to the network; sizes in pixels."""
+
+    size: int = 448  # longest side of a person's crop
+    coarse_size: int = 288  # longest side of the crop for the coarse stage
+    margin: float = 0.12  # of the person's longer side, around the box found
+    enlarge: float = 3.0  # people smaller than size are scaled up by at most this
+    survey_sides: tuple[int, ...] = (224, 448, 896)  # shorter sides of the whole photo when people are looked for
+    piece: int = 512  # large surveys go through the coarse stage in overlapping pieces of at most this side
+    decoded: float = 0.3  # foreground probability from which a pixel's surface point is worked out
+    edge_radius: int = RADIUS  # of the guided filter at the mask's edge, crop pixels; 0: none
+    passes: int = 1  # runs of the network on a crop; each further one is shown the result of the one before
+    finding: FindingConfig = FindingConfig()
+
+
+class BodyMap:
+    """A network, its template, and how photographs are fed to them."""
+
+    def __init__(
+        self,
+        net: BodyMapNet,
+        template: Template,
+        *,
+        dtype: torch.dtype | None = None,
+        foreground: masks.Foreground | None = None,
+        config: PredictorConfig | None = None,
+    ):
+        """Takes over ``net`` as it is: on its device, put into evaluation mode.
+
+        Args:
+            dtype: of the network's arithmetic (torch.bfloat16, ...); None: float32.
+            foreground: another segmenter whose mattes replace the network's own masks.
+        """
+        self.net = net.eval().requires_grad_(False)
+        self.device = next(net.parameters()).device
+        self.template = template.to(self.device)
+        self.dtype = dtype
+        self.foreground = foreground
+        self.config = config or PredictorConfig()
+        low, high = SIZES
+        if not low <= self.config.size <= high or self.config.size % MULTIPLE:
+            raise UserError(f"The size must be a multiple of {MULTIPLE} from {low} to {high}, not {self.config.size}.")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike | None = None,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        foreground: str | masks.Foreground | None = None,
+        config: PredictorConfig | None = None,
+    ) -> BodyMap:
+        """Loads weights: nothing (the shipped ones), a folder, a file or a hub id.
+
+        Args:
+            device: "cpu", "cuda", "cuda:1", "mps"; None: a GPU where there is one.
+            dtype: "float32", "bfloat16" or "float16"; None: float32.
+            foreground: "own", "onnx:FILE", "rembg", "file:MASK", or a provider: where masks come from.
+
+        Raises:
+            UserError: no such weights, damaged ones, ones of another network or template; no such device.
+        """
+        from bodymap import weights
+        from bodymap.surface import load_template
+
+        weights.find(source)
+        device, dtype = choose_device(device), _dtype(dtype)
+        if isinstance(foreground, str):
+            foreground = masks.build_foreground(foreground)
+        template = load_template()
+        net = load_network(weights.load(source, template.code_version), template)
+        return cls(net.to(device), template, dtype=dtype, foreground=foreground, config=config)
+
+    # ------------------------------------------------------------------------------------------------ the whole way
+
+    def predict(self, photo: Photo, mask: Mask | None = None, *, guide: Correspondence | None = None) -> Correspondence:
+        """The correspondence of the largest person, or of whom the mask shows.
+
+        Args:
+            photo: path, PIL image or (H, W, 3) uint8 array; the EXIF orientation is honoured.
+            mask: of the person (white or True): path, PIL image or array. Every pixel in it gets a point, none outside.
+            guide: a first guess for the same photo (a fitted body, the frame before warped here): it takes the coarse
+                stage's place wherever it knows something.
+
+        Returns:
+            everything at the photo's size (after turning it upright).
+
+        Raises:
+            UserError: an unusable photo or mask, or nobody in the photo.
+        """
+        picture = read_photo(photo)
+        if mask is not None:
+            own = masks.read_mask(mask, picture.shape[:2])
+            return self.expand(picture, self.read(picture, mask=own, guide=guide), mask=own)
+        return self._of_people(picture, name_of(photo), everyone=False, guide=guide)[0]
+
+    def predict_all(self, photo: Photo) -> list[Correspondence]:
+        """The correspondence of every person in the photo, the largest first; each at the photo's size.
+
+        Raises:
+            UserError: an unusable photo, or nobody in it.
+        """
+        return self._of_people(read_photo(photo), name_of(photo), everyone=True)
+
+    def _of_people(
+        self,
+        photo: UInt8[np.ndarray, "height width rgb=3"],
+        name: str,
+        everyone: bool,
+        guide: Correspondence | None = None,
+    ) -> list[Correspondence]:
+        matte = None if self.foreground is None else self.foreground(photo)
+        found = self.find(photo, everyone)
+        if not found and matte is not None:
+            # the user's choice of segmenter counts: it saw somebody whom the coarse stage missed
+            found = people.people_of_mask(matte > 0.5)
+        if not found:
+            raise UserError(
+                f"No person was found in {name}; choose a photo that shows one larger, or give a mask of the person."
+            )
+        results = []
+        for person in found if everyone else found[:1]:
+            others = [other for other in found if other is not person]
+            reading = self.read(photo, person, others, matte=matte, guide=guide)
+            result = self.expand(photo, reading, matte=matte)
+            if result.mask.any():
+                results.append(result)
+        if not results:
+            raise UserError(f"No person was found in {name}; give a mask of the person.")
+        return results
+
+    # ----------------------------------------------------------------------------------------------------- 1. find
+
+    @torch.inference_mode()
+    def find(self, photo: UInt8[np.ndarray, "height width rgb=3"], everyone: bool = True) -> list[Person]:
+        """Who is in the photo, the largest first.
+
+        Args:
+            everyone: also look for small people, on finer scales; False: stop at somebody of good size.
+        """
+        if self.net.cse is None:
+            raise UserError("These weights have no coarse stage, which finds people: give a mask of the person.")
+        levels: list[Evidence] = []
+        found: list[Person] = []
+        for side in self.config.survey_sides:
+            if levels and side > min(photo.shape[:2]):
+                break  # no further detail to be had
+            levels.append(self._survey(photo, side))
+            found = people.find_people(levels, photo.shape[:2], self.config.finding)
+            large = [p for p in found if np.sqrt(p.region.sum()) >= self.config.finding.smallest_side]
+            if large and not everyone:
+                break
+        return found
+
+    def _survey(self, photo: UInt8[np.ndarray, "height width rgb=3"], side: int) -> Evidence:
+        """The coarse stage on the whole photo, its shorter side scaled to ``side``, in overlapping pieces."""
+        from bodymap.surface import colour, points
+
+        height, width = photo.shape[:2]
+        # very long pictures: as many cells as twelve squares have, no more
+        scale = min(side / min(height, width), np.sqrt(12 * side * side / (height * width)))
+        rows, columns = round_to(height * scale, MULTIPLE), round_to(width * scale, MULTIPLE)
+        picture = resized(photo, (rows, columns))
+        shape = rows // 4, columns // 4
+        probability, confidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        codes, depth = np.zeros((*shape, 3), np.float32), np.full(shape, -1.0)
+        for box, deep in pieces_of((rows, columns), self.config.piece, MULTIPLE):
+            left, top, right, bottom = box
+            with self._arithmetic():
+                output = self.net.cse(self._tensor(picture[top:bottom, left:right]))
+            cells = slice(top // 4, bottom // 4), slice(left // 4, right // 4)
+            size = output.foreground.shape[-2:]
+            image = self.net.correspondence_image(output, tuple(size))[0].float().cpu().numpy()
+            # of overlapping pieces the one speaks in which a cell lies deepest
+            better = deep[::4, ::4] > depth[cells]
+            depth[cells][better] = deep[::4, ::4][better]
+            probability[cells][better] = output.foreground[0, 0].float().sigmoid().cpu().numpy()[better]
+            codes[cells][better] = image[:3].transpose(1, 2, 0)[better]
+            confidence[cells][better] = image[3][better]
+
+        part = np.full(shape, -1)
+        known = confidence > 0
+        if known.any():
+            place = colour.decode_colour(self.template, torch.from_numpy(codes[known]).to(self.device))
+            part[known] = points.part(self.template, *place).cpu().numpy()
+        return Evidence(probability, part, confidence)
+
+    # ----------------------------------------------------------------------------------------------------- 2. read
+
+    @torch.inference_mode()
+    def read(
+        self,
+        photo: UInt8[np.ndarray, "height width rgb=3"],
+        person: Person | None = None,
+        others: Sequence[Person] = (),
+        *,
+        mask: Bool[np.ndarray, "height width"] | None = None,
+        matte: Float32[np.ndarray, "height width"] | None = None,
+        guide: Correspondence | None = None,
+    ) -> Reading:
+        """Runs the network on one person's crop.
+
+        Args:
+            person: one of ``find``; not needed with a mask.
+            others: the other people found: what is theirs is kept out.
+            mask: exactly what is to be mapped.
+            matte: another segmenter's matte of everybody in the photo.
+            guide: see ``predict``.
+        """
+        size = photo.shape[:2]
+        if mask is not None:
+            rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+            around = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        else:
+            around = person.box if matte is None else people.box_with_matte(person, others, matte)
+        box, shape = crop_of(around, size, self.config.size, self.config.margin, self.config.enlarge, MULTIPLE)
+        left, top, right, bottom = box
+        window = photo[top:bottom, left:right]
+        picture = self._tensor(resized(window, shape))
+        given = mask if mask is not None else matte
+        own = np.ones(shape, np.float32) if mask is not None else people.own_weight(person, others, box, shape, size)
+
+        # the coarse stage on the crop, unless everything that it would say is known
+        coarse = None
+        if self.net.cse is not None:
+            scale = min(1.0, self.config.coarse_size / max(shape))
+            small = tuple(round_to(side * scale, MULTIPLE) for side in shape)
+            with self._arithmetic():
+                coarse = self.net.cse(picture if small == shape else self._tensor(resized(window, small)))
+        if given is not None:
+            soft = resized(given[top:bottom, left:right].astype(np.float32), shape)
+            soft = torch.from_numpy(soft * own).to(self.device)[None, None]
+        elif coarse is not None:
+            from bodymap.network.cse import mask_from_foreground
+
+            soft = mask_from_foreground(coarse, shape) * torch.from_numpy(own).to(self.device)
+        else:
+            raise UserError("These weights have no coarse stage, which finds people: give a mask of the person.")
+        condition = self._condition(coarse, shape, box, guide)
+
+        for _ in range(max(1, self.config.passes)):
+            with self._arithmetic():
+                answer = self.net(picture, soft, condition)
+            probability = answer.foreground[0, 0].float().sigmoid()
+            wanted = probability * soft[0, 0].gt(0.05) if given is None else soft[0, 0].float()
+            codes, valid = self._decode(answer.features[0], wanted)
+            condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
+
+        if given is None:
+            region = people.crop_region(person.region, box, shape, size)
+            own *= people.keep_person((probability.cpu().numpy() * own).astype(np.float32), region)
+        elif mask is None:
+            region = people.crop_region(person.region, box, shape, size)
+            own *= people.keep_person(soft[0, 0].cpu().numpy(), region)
+        filled = fill_outside(codes.cpu().numpy(), valid.cpu().numpy())
+        return Reading(
+            box=box,
+            size=size,
+            picture=picture[0],
+            codes=torch.from_numpy(filled).to(self.device),
+            foreground=probability,
+            own=torch.from_numpy(own).to(self.device),
+            layer=answer.layer[0].float(),
+        )
+
+    def _condition(
+        self, coarse, shape: tuple[int, int], box: tuple[int, int, int, int], guide: Correspondence | None
+    ) -> Float[Tensor, "1 4 rows columns"] | None:
+        """The correspondence stream's image: the coarse stage's, overlaid by the guide."""
+        if self.net.correspondence is None:
+            return None
+        if coarse is None and guide is None:
+            raise UserError("These weights have no coarse stage: they need a first guess (guide=) for each photo.")
+        image = torch.zeros(1, 4, *shape, device=self.device)
+        if coarse is not None:
+            image = self.net.correspondence_image(coarse, shape).float()
+        if guide is not None:
+            left, top, right, bottom = box
+            rows = (top + (np.arange(shape[0]) + 0.5) * (bottom - top) / shape[0]).astype(int)
+            columns = (left + (np.arange(shape[1]) + 0.5) * (right - left) / shape[1]).astype(int)
+            grid = rows[:, None], columns[None, :]
+            known = torch.from_numpy(guide.mask[grid]).to(self.device)
+            values = np.concatenate([guide.colour[grid] / np.float32(255), guide.confidence[grid][..., None]], -1)
+            values = torch.from_numpy(values.astype(np.float32)).to(self.device).permute(2, 0, 1)
+            image = torch.where(known, values, image)
+        return image
+
+    def _decode(
+        self, features: Float[Tensor, "channel rows columns"], wanted: Float[Tensor, "rows columns"]
+    ) -> tuple[Float[Tensor, "rows columns 4"], Bool[Tensor, "rows columns"]]:
+        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one)."""
+        from bodymap.surface import colour, points
+
+        rows, columns = wanted.shape
+        valid = wanted > min(self.config.decoded, float(wanted.max()) / 2)
+        if not valid.any():
+            valid = torch.ones_like(valid)
+        index = valid.flatten().nonzero()[:, 0]
+        gathered = features.flatten(1).T
+        codes = torch.zeros(rows * columns, 4, device=self.device)
+        for block in index.split(_PIXELS):
+            with self._arithmetic():
+                scores = self.net.scores(gathered[block])
+            triangle, barycentric, confidence = colour.decode_scores(self.template, scores.float(), "likelihood")
+            code = points.code(self.template, triangle, barycentric)
+            codes[block] = torch.cat([code, confidence[:, None]], -1)
+        return codes.view(rows, columns, 4), valid
+
+    # --------------------------------------------------------------------------------------------------- 3. expand
+
+    def expand(
+        self,
+        photo: UInt8[np.ndarray, "height width rgb=3"],
+        reading: Reading,
+        *,
+        mask: Bool[np.ndarray, "height width"] | None = None,
+        matte: Float32[np.ndarray, "height width"] | None = None,
+    ) -> Correspondence:
+        """A reading at the photo's resolution.
+
+        Args:
+            mask: taken as it is, in place of the network's.
+            matte: another segmenter's matte, of which this person's part is taken.
+        """
+        return expand(self.template, photo, reading, mask=mask, matte=matte, radius=self.config.edge_radius)
+
+    # ------------------------------------------------------------------------------------------------ small helpers
+
+    def _tensor(self, picture: UInt8[np.ndarray, "height width rgb=3"]) -> Float[Tensor, "1 rgb=3 height width"]:
+        return torch.from_numpy(np.array(picture)).to(self.device).permute(2, 0, 1)[None].float() / 255
+
+    def _arithmetic(self):
+        enabled = self.dtype is not None and self.dtype != torch.float32
+        return torch.autocast(self.device.type, self.dtype if enabled else torch.bfloat16, enabled=enabled)
+
+
+# ----------------------------------------------------------------------------------------------------------- loading
+
+
+def load_network(source, template: Template) -> BodyMapNet:
+    """The network that weights (``bodymap.weights.Weights``) describe, filled with them.
+
+    Raises:
+        UserError: unknown keys in their configuration, or tensors that do not fit it.
+    """
+    from bodymap.config import from_dict
+    from bodymap.network import ModelConfig, build_model
+    from bodymap.weights import load_into
+
+    section = source.config.get("model")
+    if not isinstance(section, dict):
+        raise UserError(f'{source.path}: the configuration has no section "model", which describes the network.')
+    try:
+        net = build_model(from_dict(ModelConfig, section, f"{source.path}: model"), template)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise UserError(f"{source.path}: no network can be built from the configuration ({error}).") from None
+    load_into(net, source.tensors, source=source.path)
+    return net
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """Checks that a device exists; None: a GPU where there is one.
+
+    Raises:
+        UserError: an unknown name, or a device that this machine lacks.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise UserError(f"{device!r} is not a device; use cpu, cuda, cuda:1 or mps.") from None
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise UserError(f"The device {device} is not available on this machine; use cpu.")
+    return device
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if isinstance(dtype, str):
+        if dtype not in known:
+            raise UserError(f"{dtype!r} is not a number type for the network; use {', '.join(known)}.")
+        return known[dtype]
+    return dtype
