@@ -71,7 +71,8 @@ class BodyMapNet(nn.Module):
         guide = 4 if self.correspondence is None else 4 + config.correspondence_channels
         self.decoder = Decoder(config.decoder, channels=guide)
         self.heads = DenseHeads(config.decoder.fine)
-        self.score_head = ScoreHead(config.heads, config.decoder.fine)
+        coarse = self.correspondence is not None and config.correspondence_channels == 4
+        self.score_head = ScoreHead(config.heads, config.decoder.fine, coarse)
 
     def forward(
         self,
@@ -115,7 +116,10 @@ class BodyMapNet(nn.Module):
 
         fused = [fuse(*level) for fuse, *level in zip(self.fusion, pyramid, second, sizes, strict=True)]
         features = self.decoder(fused, guide)[..., :height, :width]
-        return Prediction(features, *self.heads(features), cse)
+        foreground, layer = self.heads(features)
+        if self.score_head.coarse:
+            features = torch.cat([features, correspondence * mask], dim=1)
+        return Prediction(features, foreground, layer, cse)
 
     def scores(self, features: Float[Tensor, "n channel"]) -> Float[Tensor, "n 3 256"]:
         """Raw scores of the colour code's bins at gathered pixels; never call it with every pixel of large images."""
