@@ -7,7 +7,25 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from bodymap.errors import UserError
+
+# A person's crop: sides are multiples that all networks take without padding; the longest one is at least what shows hands,
+# at most what memory bears, and by default what the shipped weights do best at.
+MULTIPLE = 32
+SMALLEST, DEFAULT, LARGEST = 128, 448, 2048
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first pixels outside
+
+
+def check_size(size: int) -> int:
+    """The longest side of a crop, if it can be one.
+
+    Raises:
+        UserError: not a multiple of MULTIPLE, too small or too large.
+    """
+    if size % MULTIPLE or not SMALLEST <= size <= LARGEST:
+        raise UserError(f"The size must be a multiple of {MULTIPLE} from {SMALLEST} to {LARGEST}, not {size}.")
+    return size
 
 
 def round_to(value: float, multiple: int) -> int:

@@ -142,3 +142,13 @@ def empty(size: tuple[int, int]) -> Correspondence:
         barycentric=np.zeros((*size, 3), np.float32),
         layer=np.zeros(size, np.int8),
     )
+
+
+def without(correspondence: Correspondence, taken: Bool[np.ndarray, "height width"]) -> Correspondence:
+    """The same with some pixels made background, in place."""
+    lost = correspondence.mask & taken
+    if lost.any():
+        background = empty((1, 1))
+        for name, values in vars(background).items():
+            getattr(correspondence, name)[lost] = values[0, 0]
+    return correspondence

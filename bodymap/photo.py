@@ -80,7 +80,7 @@ def open_image(source: str | os.PathLike | Image.Image) -> Image.Image:
             raise UserError(f"The file {path} is empty (0 bytes); it was perhaps not copied completely.")
         # Pillow's own guard against decompression bombs warns or raises by a global limit; ours below is stricter
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")
             image = Image.open(path)
     except UnidentifiedImageError:
         raise UserError(

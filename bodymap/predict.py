@@ -12,16 +12,18 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodymap.cropping import DEFAULT, check_size
 from bodymap.errors import UserError, run_command
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from bodymap.predictor import BodyMap
     from bodymap.types import Correspondence
 
 
@@ -54,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         picture = read_photo(photos[0]) if len(photos) == 1 else None
         mask = None
-    if options.size % 32 or not 128 <= options.size <= 2048:
-        raise UserError(f"--size must be a multiple of 32 from 128 to 2048, not {options.size}.")
+    check_size(options.size)
     find(options.weights)
     foreground = build_foreground(options.foreground)
     _check_folder(options.output)
@@ -74,11 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in photos:
         try:
             photo = picture if picture is not None else read_photo(path)
-            people = _predict(model, photo, mask, options.all, path)
-            stems = [f"{path.stem}_{n}" for n in range(len(people))] if options.all else [path.stem]
-            for stem, person in zip(stems, people, strict=True):
+            for stem, person in _people(model, photo, mask, options.all, path):
                 write(person, photo, output_folder(options.output), stem, model.template.code_version)
-            _report(path, people, options.output, stems)
+                _report(path, person, options.output / stem)
         except UserError as error:
             if len(photos) == 1:
                 raise
@@ -87,9 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2 if failures else 0
 
 
-def _predict(model, photo: np.ndarray, mask: np.ndarray | None, everyone: bool, path: Path) -> list[Correspondence]:
+def _people(
+    model: BodyMap, photo: np.ndarray, mask: np.ndarray | None, everyone: bool, path: Path
+) -> Iterator[tuple[str, Correspondence]]:
+    """Each person with the start of their files' names, one after the other: of a large photo each takes gigabytes."""
     try:
-        return model.predict_all(photo) if everyone else [model.predict(photo, mask)]
+        if everyone:
+            for number, person in enumerate(model.predict_each(photo)):
+                yield f"{path.stem}_{number}", person
+        else:
+            yield path.stem, model.predict(photo, mask)
     except UserError as error:
         # the model was given the pixels: the user knows the photo by its path
         raise UserError(str(error).replace("the given array", str(path))) from None
@@ -120,14 +126,9 @@ def write(correspondence: Correspondence, photo: np.ndarray, folder: Path, stem:
         ) from None
 
 
-def _report(path: Path, people: Sequence[Correspondence], folder: Path, stems: Sequence[str]) -> None:
-    for person, stem in zip(people, stems, strict=True):
-        share = person.mask.mean()
-        confidence = person.confidence[person.mask].mean()
-        print(
-            f"{path} -> {folder / stem}.npz, _map.png, _overlay.png "
-            f"({share:.0%} of the photo, confidence {confidence:.2f})"
-        )
+def _report(path: Path, person: Correspondence, start: Path) -> None:
+    share, confidence = person.mask.mean(), person.confidence[person.mask].mean()
+    print(f"{path} -> {start}.npz, _map.png, _overlay.png ({share:.0%} of the photo, confidence {confidence:.2f})")
 
 
 def _check_folder(folder: Path) -> None:
@@ -187,8 +188,8 @@ def _parser() -> argparse.ArgumentParser:
         "--size",
         metavar="PX",
         type=int,
-        default=448,
-        help="longest side of a person's crop for the network (default: 448)",
+        default=DEFAULT,
+        help="longest side of a person's crop for the network, a multiple of 32 (default: %(default)s)",
     )
     return parser
 

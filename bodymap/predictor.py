@@ -11,7 +11,7 @@ network on one person's crop) and ``expand`` (a reading to the photo's own resol
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,9 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from bodymap import foreground as masks
-from bodymap.cropping import crop_of, pieces_of, resized, round_to
+from bodymap.cropping import DEFAULT, MULTIPLE, check_size, crop_of, pieces_of, resized, round_to
 from bodymap.errors import UserError
-from bodymap.expansion import Reading, expand
+from bodymap.expansion import Reading, expand, without
 from bodymap.foreground import people
 from bodymap.foreground.people import Evidence, FindingConfig, Person
 from bodymap.foreground.refine import RADIUS
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     Photo = str | os.PathLike | Image.Image | np.ndarray
     Mask = str | os.PathLike | Image.Image | np.ndarray
 
-MULTIPLE = 32  # all networks take sides that are multiples of this without padding
-SIZES = (128, 2048)  # the longest side of a person's crop: the least that shows hands, the most that memory bears
 _PIXELS = 1 << 14  # foreground pixels whose 3 x 256 scores are held at a time
 
 
@@ -49,7 +47,7 @@ _PIXELS = 1 << 14  # foreground pixels whose 3 x 256 scores are held at a time
 class PredictorConfig:
     """How photographs are fed to the network; sizes in pixels."""
 
-    size: int = 448  # longest side of a person's crop
+    size: int = DEFAULT  # longest side of a person's crop
     coarse_size: int = 288  # longest side of the crop for the coarse stage
     margin: float = 0.12  # of the person's longer side, around the box found
     enlarge: float = 3.0  # people smaller than size are scaled up by at most this
@@ -85,9 +83,7 @@ class BodyMap:
         self.dtype = dtype
         self.foreground = foreground
         self.config = config or PredictorConfig()
-        low, high = SIZES
-        if not low <= self.config.size <= high or self.config.size % MULTIPLE:
-            raise UserError(f"The size must be a multiple of {MULTIPLE} from {low} to {high}, not {self.config.size}.")
+        check_size(self.config.size)
 
     @classmethod
     def from_pretrained(
@@ -141,7 +137,7 @@ class BodyMap:
         if mask is not None:
             own = masks.read_mask(mask, picture.shape[:2])
             return self.expand(picture, self.read(picture, mask=own, guide=guide), mask=own)
-        return self._of_people(picture, name_of(photo), everyone=False, guide=guide)[0]
+        return next(self._of_people(picture, name_of(photo), everyone=False, guide=guide))
 
     def predict_all(self, photo: Photo) -> list[Correspondence]:
         """The correspondence of every person in the photo, the largest first; each at the photo's size.
@@ -149,7 +145,11 @@ class BodyMap:
         Raises:
             UserError: an unusable photo, or nobody in it.
         """
-        return self._of_people(read_photo(photo), name_of(photo), everyone=True)
+        return list(self.predict_each(photo))
+
+    def predict_each(self, photo: Photo) -> Iterator[Correspondence]:
+        """As ``predict_all``, one person after the other: of a large photo each takes gigabytes."""
+        yield from self._of_people(read_photo(photo), name_of(photo), everyone=True)
 
     def _of_people(
         self,
@@ -167,16 +167,17 @@ class BodyMap:
             raise UserError(
                 f"No person was found in {name}; choose a photo that shows one larger, or give a mask of the person."
             )
-        results = []
+        taken = np.zeros(photo.shape[:2], bool)
         for person in found if everyone else found[:1]:
             others = [other for other in found if other is not person]
             reading = self.read(photo, person, others, matte=matte, guide=guide)
-            result = self.expand(photo, reading, matte=matte)
+            # along a common edge both crops may claim a pixel: it stays with the larger person
+            result = without(self.expand(photo, reading, matte=matte), taken)
             if result.mask.any():
-                results.append(result)
-        if not results:
+                taken |= result.mask
+                yield result
+        if not taken.any():
             raise UserError(f"No person was found in {name}; give a mask of the person.")
-        return results
 
     # ----------------------------------------------------------------------------------------------------- 1. find
 

@@ -19,12 +19,12 @@ from tests.support.oracle import BACKGROUND, Oracle, code_photo
 
 @pytest.fixture(scope="module")
 def oracle() -> BodyMap:
-    return BodyMap(Oracle(), load_template(), config=PredictorConfig(size=224, coarse_size=160))
+    return BodyMap(Oracle(), load_template(), config=PredictorConfig(size=160, coarse_size=128))
 
 
 @pytest.fixture(scope="module")
 def sample():
-    return code_photo(300)
+    return code_photo(224)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_oracle_gives_the_truth_at_the_photos_own_size(oracle, sample):
 
 def test_the_result_has_no_blocks():
     """A crop at a quarter of the photo's resolution: the code must rise in every pixel, not every fourth."""
-    sample = code_photo(640)
+    sample = code_photo(480)
     model = BodyMap(Oracle(), load_template(), config=PredictorConfig(size=160, coarse_size=128))
     c = model.predict(sample.image)
     torso = inner(sample.foreground, 12)
@@ -127,11 +127,11 @@ def test_a_small_person_in_a_wide_photo(oracle):
 
 def two_people():
     """A large person on the left and a smaller one on the right."""
-    large, small = code_photo(300), code_photo(200)
-    photo = np.empty((300, 420, 3), np.uint8)
+    large, small = code_photo(240), code_photo(160)
+    photo = np.empty((240, 336, 3), np.uint8)
     photo[:] = BACKGROUND
-    photo[:, :225] = large.image
-    photo[80:280, 250:400] = small.image
+    photo[:, :180] = large.image
+    photo[64:224, 200:320] = small.image
     return photo, large, small
 
 
@@ -141,20 +141,20 @@ def test_largest_and_all(oracle):
     assert len(everybody) == 2
     first, second = everybody
     for c in everybody:
-        check_invariants(c, (300, 420))
-    assert first.mask[:, :235].sum() == first.mask.sum() and second.mask[:, 240:].sum() == second.mask.sum()
+        check_invariants(c, (240, 336))
+    assert first.mask[:, :188].sum() == first.mask.sum() and second.mask[:, 192:].sum() == second.mask.sum()
     assert abs(first.mask.sum() - large.foreground.sum()) < 0.05 * large.foreground.sum()
     assert abs(second.mask.sum() - small.foreground.sum()) < 0.08 * small.foreground.sum()
     assert np.array_equal(oracle.predict(photo).triangle, first.triangle)
 
 
 def test_touching_people_are_told_apart(oracle):
-    one = code_photo(300)
-    photo = np.empty((300, 340, 3), np.uint8)
+    one = code_photo(240)
+    photo = np.empty((240, 272, 3), np.uint8)
     photo[:] = BACKGROUND
-    photo[:, :225] = one.image
+    photo[:, :180] = one.image
     # the right one's hand covers the left one's
-    patch = photo[:, 115:]
+    patch = photo[:, 92:]
     patch[one.foreground] = one.image[one.foreground]
     everybody = oracle.predict_all(photo)
     assert len(everybody) == 2
@@ -180,7 +180,7 @@ def test_a_mask_is_taken_as_it_is(oracle, sample):
     assert np.array_equal(oracle.predict(sample.image, np.kron(mask, np.ones((2, 2))) > 0).mask, mask)
     with pytest.raises(UserError, match="empty"):
         oracle.predict(sample.image, np.zeros_like(mask))
-    with pytest.raises(UserError, match="225 x 300"):
+    with pytest.raises(UserError, match="168 x 224"):
         oracle.predict(sample.image, np.ones((100, 100), bool))
 
 
@@ -202,30 +202,29 @@ class Halves:
 
 
 def test_another_segmenter_replaces_the_masks(sample):
-    model = BodyMap(Oracle(), load_template(), foreground=Halves(), config=PredictorConfig(size=224, coarse_size=160))
+    model = BodyMap(Oracle(), load_template(), foreground=Halves(), config=PredictorConfig(size=160, coarse_size=128))
     c = model.predict(sample.image)
     expected = sample.foreground.copy()
-    expected[150:] = False
+    expected[112:] = False
     assert (c.mask ^ expected).sum() < 0.01 * expected.sum()
     photo, _, _ = two_people()
     first, second = model.predict_all(photo)
-    assert not first.mask[:, 240:].any() and not second.mask[:, :235].any() and second.mask.any()
+    assert not first.mask[:, 192:].any() and not second.mask[:, :188].any() and second.mask.any()
 
 
 def test_guide_reaches_the_network(oracle, sample):
-    guide = oracle.predict(sample.image)
+    first = oracle.predict(sample.image)
+    colour = np.where(first.mask[..., None], np.array([10, 200, 30], np.uint8), np.uint8(0))
     oracle.net.calls.conditions.clear()
-    oracle.predict(sample.image, guide=guide)
+    oracle.predict(sample.image, guide=replace(first, colour=colour))
     image = oracle.net.calls.conditions[-1][0]
-    known = image[3] > 0
-    assert known.float().mean() > 0.1
-    distance = torch.cdist(image[:3, known].T, load_template().code).amin(1)
-    # off the surface lie only the coarse stage's own mixtures at the silhouette, beyond the guide
-    assert (distance < 0.03).float().mean() > 0.95
+    marked = (image[:3] - torch.tensor([10, 200, 30]).view(3, 1, 1) / 255).abs().amax(0) < 1e-3
+    # everywhere but in the pixels at the silhouette that only the coarse stage calls person
+    assert marked.sum() > 0.8 * (image[3] > 0).sum()
 
 
 def test_second_pass_is_shown_the_first(sample):
-    model = BodyMap(Oracle(), load_template(), config=PredictorConfig(size=224, coarse_size=160, passes=2))
+    model = BodyMap(Oracle(), load_template(), config=PredictorConfig(size=160, coarse_size=128, passes=2))
     c = model.predict(sample.image)
     assert len(model.net.calls.net) == 2
     assert np.median(centimetres(c, sample, c.mask & inner(sample.foreground, 3))) < 0.6

@@ -1,4 +1,4 @@
-"""Which pixels of the target a swap may touch: by layer, by body part with soft edges, and by what the source showed."""
+"""Which pixels of the target a swap may touch: by layer, by body part with soft edges, by what the source showed."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SKIN, HAIR, UPPER, LOWER = (LAYER_NAMES.index(name) for name in ("skin", "hair",
 HEAD, NECK = PART_NAMES.index("head"), PART_NAMES.index("neck")
 # Over how much skin the head's tone runs out into the body's, and the hand's into the arm's, metres.
 NECK_FADE, WRIST_FADE, PART_FADE = 0.09, 0.06, 0.05
-# A group of parts says nothing, and the target keeps its own there, when less than this share of its texels was seen and
-# it makes up less than that share of the source's pixels.
+# A group of parts says nothing, and the target keeps its own there, when less than this share of its texels was seen
+# and it makes up less than that share of the source's pixels.
 FEWEST_SEEN, FEWEST_PIXELS = 0.04, 0.01
 # A head is exchanged only when at least this share of what the target shows of it was seen on the source.
 HEAD_SEEN = 0.3
@@ -132,7 +132,7 @@ def target_view(
 
 
 def smooth_shares(layer: Int[Tensor, "texel texel"], atlas: Atlas) -> Float[Tensor, "texel texel layer"]:
-    """The layers (without background) one by one, their ragged edges rounded over about a centimetre and firmed up again."""
+    """The layers (without background) one by one, ragged edges rounded over about a centimetre and firmed up."""
     radius = max(1, round(atlas.size * EDGE_ROUNDING))
     one_hot = torch.nn.functional.one_hot(layer, len(LAYER_NAMES))[..., 1:].float()
     covered = atlas.covered.float()

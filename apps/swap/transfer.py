@@ -62,8 +62,8 @@ def swap(
     """Dresses the target's person as the source's.
 
     Args:
-        what: ``all``: outfit and skin (hair with the head); ``upper`` or ``lower``: that garment alone, where the target
-            wears one and where the source's covers what is bare on the target.
+        what: ``all``: outfit and skin (hair with the head); ``upper`` or ``lower``: that garment alone, where the
+            target wears one and where the source's covers what is bare on the target.
         with_head: for ``all``: head, hair and hands too; otherwise they stay the target's.
         template: None: the shipped one, on the CPU; the work happens on its device.
         texture_size: texels each way of the texture in between.
@@ -149,7 +149,7 @@ def _garment(
     if float(own.float().mean()) < FEWEST_TEXELS:
         raise UserError(f"The source's photo shows no {name} garment; choose another, or --what all.")
     layers = [layer]
-    # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out from under it.
+    # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out.
     bare = view.share[..., SKIN - 1] * regions.may_be_bare(view, layer)
     if bool((bare > 0).any()) and bool((partial.layer == SKIN).any()):
         layers.append(SKIN)

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from torch import Tensor
 
-# Pixels of the small picture. Larger ones repair coarser masks (one of stride 4 gains 1.2 points of IoU with 5, 0.8 with 2)
-# and blur good ones (a perfect one loses 1.5 points with 5, 0.9 with 2): `benchmarks/predict.py masks` measures it.
+# Pixels of the small picture. Larger ones repair coarser masks (one of stride 4 gains 1.2 points of IoU with 5, 0.8
+# with 2) and spoil good ones (a perfect one loses 1.5 with 5, 0.9 with 2): `benchmarks/predict.py masks` measures it.
 RADIUS = 2
 EPSILON = 1e-3  # smallest variance of colours that counts as an edge; colours in [0, 1]
 

@@ -39,14 +39,13 @@ class GlobalContext(nn.Module):
 
     def __init__(self, channels: int, hidden: int):
         super().__init__()
-        self.attention = nn.Conv2d(channels, 1, 1)
+        self.attention = nn.Conv2d(channels, 1, 1, bias=False)  # a bias would cancel in the softmax
         self.hidden = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
         self.facing = nn.Linear(hidden, len(FACING_NAMES))
         self.back = nn.Linear(hidden, channels)
         # At the start the pooling is a plain mean and nothing is added: a warm start is left unharmed.
-        for layer in (self.attention, self.back):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for start in (self.attention.weight, self.back.weight, self.back.bias):
+            nn.init.zeros_(start)
 
     def forward(
         self, x: Float[Tensor, "batch channel rows columns"]

@@ -18,11 +18,11 @@ BINS = 256  # colour value v in [0, 1] lies at bin v * 255
 class ScoreHead(nn.Module):
     """Scores of 256 bins for each of R, G, B: a peak that the pixel places, plus free scores.
 
-    The peak (Student-t, heavy tails) stands at a blend of the pixel's own guess and the coarse code it was given, so that
-    a new network starts as good as its coarse input and learns by how much to trust it. The free scores add what one
-    peak cannot say: a second hypothesis, an asymmetry. Both are in one sum of 768 raw scores.
+    The peak (Student-t, heavy tails) stands at a blend of the pixel's own guess and the coarse code it was given: a new
+    network starts as good as its coarse input, and learns by how much to trust it. The free scores add what one peak
+    cannot say: a second hypothesis, an asymmetry. Both are in one sum of 768 raw scores.
 
-    Only ever evaluated at gathered pixels: dense scores of an image of 1024 x 1024 would be 3 GB.
+    Only evaluated at gathered pixels: dense scores of an image of 1024 x 1024 would be 3 GB.
 
     Args:
         features: channels of a pixel's features from the decoder.

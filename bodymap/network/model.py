@@ -26,7 +26,8 @@ class Prediction:
     """What the network says of each pixel; scores are asked for afterwards, at the pixels that matter.
 
     Attributes:
-        features: full resolution; gather pixels (``heads.features_at``), then ``BodyMapNet.scores``.
+        features: full resolution (the decoder's, then the masked correspondence image); gather pixels with
+            ``heads.features_at``, then ask ``BodyMapNet.scores``.
         foreground: logits.
         layer: logits of LAYER_NAMES.
         cse: the CSE stage's output where it was run, else None.

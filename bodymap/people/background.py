@@ -51,6 +51,9 @@ def draw_background(
     rays = camera_rays(camera)
     if around.panorama is not None:
         image = _look_into(pack.image(around.panorama.image), rays, around.yaw)
+        grey = image.mean(-1, keepdims=True)
+        image = grey + (image - grey) * rng.uniform(0.4, 1.05)
+        image = (image - 0.5) * rng.uniform(0.95, 1.6) + 0.5
         image = image * rng.uniform(0.75, 1.3)
         if rng.random() < 0.25:  # a panorama seen at 60 degrees is soft: give some of it the fine structure it lost
             fine = fractal_noise(rng, camera.size, int(rng.integers(20, 70)), 3)[..., None]
@@ -85,7 +88,7 @@ def any_colour(rng: np.random.Generator) -> np.ndarray:
     """Walls, cars, plants: mostly muted."""
     if rng.random() < 0.4:
         return np.asarray(cloth_colour(rng), np.float32)
-    return hsv(rng.random(), rng.random() ** 1.6 * 0.7, rng.uniform(0.25, 1))
+    return hsv(rng.random(), rng.random() ** 1.8 * 0.55, rng.uniform(0.12, 1))
 
 
 def _studio(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

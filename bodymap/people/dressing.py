@@ -11,7 +11,7 @@ from bodymap.people.accessories import draw_hat, draw_scarf
 from bodymap.people.carried import carried_things
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth, made_cloth
-from bodymap.people.hair import draw_head
+from bodymap.people.hair import HAIR, draw_head, scalp_level
 from bodymap.people.layers import Layers
 from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
@@ -50,13 +50,13 @@ class Dresser:
 
     def dress(self, rng: np.random.Generator) -> None:
         """A bodice and a skirt of one cloth: from summer dress to gown."""
+        if rng.random() < 0.25:
+            self.stockings(rng)  # first: what comes later keeps clear of what is there
         cloth = self.cloth(rng)
         sleeve = choose(rng, {"none": 0.4, "short": 0.28, "long": 0.32})
         level = self.top_level(rng, sleeve, self.waist - 0.03)
         self.shell(level, 0.004 + rng.uniform(0, 0.006), 0.0, cloth, UPPER, "bodice", "skin", int(rng.integers(3, 14)))
         self.skirt(rng, cloth, UPPER, top=-(self.waist - self.hip) - rng.uniform(-0.02, 0.06), dressy=True)
-        if rng.random() < 0.25:
-            self.stockings(rng)
         if rng.random() < self.config.jacket * 0.8:
             self.jacket(rng)
 
@@ -101,7 +101,7 @@ class Dresser:
     def bare(self, rng: np.random.Generator) -> None:
         """Swimwear, underwear, a bare chest with shorts, sports bra."""
         length = rng.choice([-0.03, 0.06, 0.2]) if rng.random() < 0.7 else self.a.leg_length * 0.97
-        level = np.maximum(shells.below(self.a, self.waist - rng.uniform(0.04, 0.12)), shells.legs(self.a, length))
+        level = np.maximum(shells.below(self.a, self.waist - rng.uniform(-0.01, 0.06)), shells.legs(self.a, length))
         self.shell(level, 0.003, 0.0, self.cloth(rng), LOWER, "trunks", "skin", 2)
         if self.body.female or rng.random() < 0.25:
             hem = self.a.heads["spine01"][2] - rng.uniform(0.08, 0.2) if rng.random() < 0.7 else self.waist
@@ -123,11 +123,11 @@ class Dresser:
                 return
             kind = "shell"
         if kind == "skirt":
+            if rng.random() < 0.35:
+                self.stockings(rng)
             self.skirt(
                 rng, self.cloth(rng), LOWER, top=-(self.waist - self.hip) + rng.uniform(-0.03, 0.08), dressy=False
             )
-            if rng.random() < 0.35:
-                self.stockings(rng)
             return
         length = self.a.leg_length * rng.choice([0.25, 0.5, 0.78, 0.97], p=[0.14, 0.12, 0.1, 0.64]) + rng.uniform(
             -0.04, 0.02
@@ -237,10 +237,12 @@ class Dresser:
     def head(self, rng: np.random.Generator) -> None:
         """Eyes, brows, lashes, hair, hat, scarf."""
         none = np.zeros(SKIN_VERTICES, bool)
-        for piece in draw_head(rng, self.wardrobe, self.body, self.config, self.split):
-            self.pieces.append(piece)
+        pieces = draw_head(rng, self.wardrobe, self.body, self.config, self.split)
         if rng.random() < self.config.hat:
-            self.add(draw_hat(rng, self.wardrobe, self.body, self.config, self.split), none)
+            pressed = scalp_level(self.wardrobe, -0.015)[:SKIN_VERTICES] < 0
+            pieces = [self._uncovered(piece, pressed) if piece.layer == HAIR else piece for piece in pieces]
+            pieces.append(draw_hat(rng, self.wardrobe, self.body, self.config, self.split))
+        self.pieces += pieces
         if rng.random() < self.config.scarf:
             self.add(draw_scarf(rng, self.wardrobe, self.body, self.config, self.split), none)
 
@@ -348,4 +350,4 @@ class Dresser:
         if piece.drape is not None:
             return piece
         covered = inner[self.wardrobe.nearest(piece.truth)][piece.triangles].all(1)
-        return keep_triangles(piece, ~covered) if covered.any() and not covered.all() else piece
+        return keep_triangles(piece, ~covered) if covered.any() else piece

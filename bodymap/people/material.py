@@ -50,17 +50,17 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
 def cloth_colour(rng: np.random.Generator) -> np.ndarray:
     """Colours as people wear them: black, white, grey, navy, denim, beige and brown for two thirds, then anything."""
     k = rng.random()
-    if k < 0.13:
+    if k < 0.19:
         return (np.array([0.07, 0.07, 0.08]) + rng.random() * 0.1 + rng.normal(0, 0.01, 3)).clip(0.02, 1)
-    if k < 0.28:
+    if k < 0.33:
         return np.array([0.86, 0.86, 0.84]) + rng.random() * 0.13
-    if k < 0.38:
+    if k < 0.44:
         return np.full(3, rng.uniform(0.25, 0.75)) + rng.normal(0, 0.02, 3)
-    if k < 0.52:
-        return hsv(rng.uniform(0.56, 0.67), rng.uniform(0.25, 0.75), rng.uniform(0.22, 0.85))
-    if k < 0.65:
+    if k < 0.57:
+        return hsv(rng.uniform(0.56, 0.67), rng.uniform(0.2, 0.65), rng.uniform(0.16, 0.75))
+    if k < 0.7:
         return hsv(rng.uniform(0.03, 0.13), rng.uniform(0.15, 0.6), rng.uniform(0.35, 0.92))
-    return hsv(rng.random(), rng.uniform(0.2, 0.95), rng.uniform(0.3, 1))
+    return hsv(rng.random(), rng.uniform(0.1, 0.9) ** 1.3, rng.uniform(0.2, 1))
 
 
 _HAIR = np.array(

@@ -43,7 +43,8 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
     t = template()
     a: Anatomy = Wardrobe.of(pack).anatomy
     triangles = t.triangles.numpy()
-    keep = ~hidden[triangles].all(1)
+    # the inside of the mouth is never an answer, and never seen
+    keep = ~hidden[triangles].all(1) & (t.triangle_inner.numpy() == 0)
     rng = stream(seed, "skin", split)
     suits = [s for s in of_split(pack.skins, split) if s.gender in ("any", "female" if body.female else "male")]
     if suits:

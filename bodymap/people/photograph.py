@@ -23,10 +23,10 @@ def develop(
         image = _shaken(image, rng.normal(0, 0.012, 2) * image.shape[0])
     if rng.random() < config.tone:
         image = image ** rng.uniform(0.8, 1.2)
-        image = (image - 0.5) * rng.uniform(0.85, 1.2) + 0.5 + rng.normal(0, 0.03)
+        image = (image - 0.5) * rng.uniform(0.88, 1.35) + 0.5 + rng.normal(0, 0.03)
         image = image * np.clip(1 + rng.normal(0, 0.05, 3), 0.85, 1.15)
         grey = image.mean(-1, keepdims=True)
-        image = grey + (image - grey) * rng.uniform(0.7, 1.3)
+        image = grey + (image - grey) * rng.uniform(0.5, 1.15)
     if rng.random() < config.monochrome:
         image = np.repeat(image.mean(-1, keepdims=True), 3, -1)
     if rng.random() < config.noise:

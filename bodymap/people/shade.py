@@ -40,10 +40,8 @@ class Rendered:
 def render(stage: Stage, camera: Camera, light: Light, layers: int) -> Rendered:
     """Rasterises and shades; ``camera`` is already that of the supersampled picture."""
     size = camera.size
-    has_alpha = any(m.alpha for m in stage.materials)
     clip = clip_from_world(stage.vertices, camera)
-    fragments = rasterize(clip[None], stage.triangles, size, layers=layers if has_alpha else 1)
-    seen, triangle, barycentric = _first_solid(stage, fragments)
+    seen, triangle, barycentric = _first_solid(stage, clip, size, layers)
     corner = stage.triangles[triangle]
 
     def at(values: Tensor) -> Tensor:
@@ -64,7 +62,7 @@ def render(stage: Stage, camera: Camera, light: Light, layers: int) -> Rendered:
     albedo = torch.ones(len(seen), 3)
     bent = geometric.clone()
     gloss, shine, sheen = torch.zeros(len(seen)), torch.full((len(seen),), 10.0), torch.zeros(len(seen))
-    for k in torch.unique(piece).tolist():
+    for k in torch.nonzero(torch.bincount(piece))[:, 0].tolist():
         material: Material = stage.materials[k]
         mine = torch.nonzero(piece == k)[:, 0]
         albedo[mine] = _albedo(stage, material, triangle[mine], barycentric[mine], cloth[mine])
@@ -92,23 +90,28 @@ def render(stage: Stage, camera: Camera, light: Light, layers: int) -> Rendered:
     return Rendered(size, seen, triangle, barycentric, colour, geometric, shadow)
 
 
-def _first_solid(stage: Stage, fragments) -> tuple[Tensor, Tensor, Tensor]:
-    """The nearest surface of each sample that is not cut away by alpha: (sample, triangle, barycentric)."""
-    alpha = torch.tensor([m.alpha and m.texture is not None and m.texture.shape[-1] == 4 for m in stage.materials])
-    triangle = fragments[0].triangle.reshape(-1).clone()
-    barycentric = fragments[0].barycentric.reshape(-1, 3).clone()
-    for k in range(len(fragments)):
-        some = torch.nonzero(triangle >= 0)[:, 0]
-        some = some[alpha[stage.piece[triangle[some]]]]
-        if not len(some):
-            break
-        # only those that still show layer k need a test; solid ones of earlier layers pass it again at no harm
-        hole = some[~_solid(stage, triangle[some], barycentric[some])]
-        if k + 1 < len(fragments):
-            triangle[hole] = fragments[k + 1].triangle.reshape(-1)[hole]
-            barycentric[hole] = fragments[k + 1].barycentric.reshape(-1, 3)[hole]
-        else:
-            triangle[hole] = -1
+def _first_solid(stage: Stage, clip: Tensor, size: tuple[int, int], layers: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The nearest surface of each sample that is not cut away by alpha: (sample, triangle, barycentric).
+
+    Only what is cut out by its texture (hair, lashes) is peeled; that mesh is small.
+    """
+    cut_out = torch.tensor([m.alpha and m.texture is not None and m.texture.shape[-1] == 4 for m in stage.materials])
+    cut_out = cut_out[stage.piece]
+    solid = torch.nonzero(~cut_out)[:, 0]
+    whole = rasterize(clip[None], stage.triangles[solid], size)[0]
+    triangle = whole.triangle.reshape(-1)
+    triangle = torch.where(triangle >= 0, solid[triangle.clamp_min(0)], triangle)
+    barycentric = whole.barycentric.reshape(-1, 3).clone()
+    cards = torch.nonzero(cut_out)[:, 0]
+    if len(cards):
+        nearest = torch.where(triangle >= 0, whole.depth.reshape(-1), torch.full_like(whole.depth.reshape(-1), 2.0))
+        for fragments in reversed(rasterize(clip[None], stage.triangles[cards], size, layers=layers)):
+            found, depth = fragments.triangle.reshape(-1), fragments.depth.reshape(-1)
+            some = torch.nonzero((found >= 0) & (depth < nearest))[:, 0]
+            face, weight = cards[found[some]], fragments.barycentric.reshape(-1, 3)[some]
+            opaque = _solid(stage, face, weight)
+            triangle[some[opaque]] = face[opaque]
+            barycentric[some[opaque]] = weight[opaque]
     seen = torch.nonzero(triangle >= 0)[:, 0]
     return seen, triangle[seen], barycentric[seen]
 
@@ -116,7 +119,7 @@ def _first_solid(stage: Stage, fragments) -> tuple[Tensor, Tensor, Tensor]:
 def _solid(stage: Stage, triangle: Tensor, barycentric: Tensor) -> Bool[Tensor, " sample"]:
     out = torch.ones(len(triangle), dtype=torch.bool)
     piece = stage.piece[triangle]
-    for k in torch.unique(piece).tolist():
+    for k in torch.nonzero(torch.bincount(piece))[:, 0].tolist():
         texture = stage.materials[k].texture
         mine = torch.nonzero(piece == k)[:, 0]
         row, column = _texel(stage, texture, triangle[mine], barycentric[mine])

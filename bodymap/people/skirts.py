@@ -82,8 +82,12 @@ class Drape:
         directions = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         unit = np.stack([np.sin(directions), -np.cos(directions)], 1)  # 0 = front, pi/2 = the person's left
         support = np.zeros((self.rings, len(directions)))
+        # the skin of this height, and whatever crosses the ring's plane near it: a bent leg crosses at another height
         for k, near in enumerate(self.near):
-            d = points[near] - centre[k]
+            d = points - centre[k]
+            crossing = (np.abs(d @ axis[k]) < 0.6 * _STEP) & (np.abs(self.height - self.s[k]) < 0.3)
+            crossing[near] = True
+            d = d[crossing]
             flat = np.stack([d @ e1[k], d @ e2[k]], 1)
             support[k] = (flat @ unit.T).max(0)
         # the hull's radius in direction theta: the nearest of its supporting lines

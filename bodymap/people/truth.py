@@ -64,7 +64,6 @@ def surface_points(stage: Stage, triangle: Int[Tensor, " n"], barycentric: Tenso
         corner = stage.triangles[triangle[bound]]
         place = (stage.truth[corner] * barycentric[bound][..., None]).sum(1)
         out_triangle[bound], out_barycentric[bound] = surface_grid()(place)
-    # the inner mouth has triangles but is never an answer
     return out_triangle, out_barycentric
 
 

@@ -1,7 +1,7 @@
 """The atlas: what each texel of a square texture shows of the template, worked out once for a size and then cached.
 
-Texel (row, column) of a T x T texture has its centre at uv = ((column + 0.5) / T, (row + 0.5) / T), v down. An *island* is
-one connected piece of the UV layout; texels outside every island show nothing.
+Texel (row, column) of a T x T texture has its centre at uv = ((column + 0.5) / T, (row + 0.5) / T), v down. An *island*
+is one connected piece of the UV layout; texels outside every island show nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from bodymap.rendering import rasterize
 from bodymap.surface import Template, points
 
-# Texels outside an island, up to this many away from it, borrow its nearest texel: bilinear sampling at the rim needs them.
+# Texels outside an island, up to this many away from it, borrow its nearest texel: bilinear sampling needs it.
 PADDING = 4
 
 
@@ -59,7 +59,7 @@ def triangle_islands(template: Template) -> Int[Tensor, " face"]:
     if "uv_islands" not in template.cache:
         faces = template.uv_triangles
         label = torch.arange(len(template.uv), device=faces.device)
-        # every triangle pulls its corners to its smallest label, every label jumps to its own label, until nothing moves
+        # every triangle pulls its corners to its smallest label, each label jumps to its own, until nothing moves
         while True:
             smallest = label[faces].min(1).values
             pulled = label.scatter_reduce(0, faces.reshape(-1), smallest.repeat_interleave(3), "amin")

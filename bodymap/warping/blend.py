@@ -96,11 +96,11 @@ def match_shading(
     strength: float = 0.5,
     limit: float = 1.4,
 ) -> Float[Tensor, "height width rgb=3"]:
-    """Gives the picture the photo's coarse distribution of light inside the mask; each material keeps its own lightness.
+    """Gives the picture the photo's coarse light inside the mask; each material keeps its own mean lightness.
 
     Args:
-        picture_kind, photo_kind: what each pixel is made of (a layer): lightness is compared with the mean of its kind, so
-            that a dark garment does not count as a shadow.
+        picture_kind, photo_kind: what each pixel is made of (a layer): lightness is compared with the mean of its kind,
+            so that a dark garment does not count as a shadow.
         radius: pixels; only what is broader than this counts as light.
         strength: 0 leaves the picture alone, 1 takes all of the photo's light.
         limit: no pixel becomes brighter or darker by more than this factor.
@@ -121,7 +121,7 @@ def match_shading(
 def colour_gain(
     colours: Float[Tensor, "a rgb=3"], reference: Float[Tensor, "b rgb=3"], limit: float = 2.5, fewest: int = 30
 ) -> Float[Tensor, " rgb=3"]:
-    """What to multiply ``colours`` by so that their medians become the reference's; 1 where either has too few to tell."""
+    """What to multiply ``colours`` by so that their medians become the reference's; 1 where either has too few."""
     if len(colours) < fewest or len(reference) < fewest:
         return torch.ones(3, device=colours.device)
     gain = reference.median(0).values.clamp_min(0.02) / colours.median(0).values.clamp_min(0.02)

@@ -15,9 +15,9 @@ from bodymap.warping.grid import TOGETHER, PixelGrid, places
 def smooth(template: Template, grid: PixelGrid, reach: int) -> PixelGrid:
     """Averages places over opposite pairs of neighbours, in space, and puts them back on the surface.
 
-    In space, because there UV seams do not exist. A pair counts only when both of its pixels are valid and plausibly near,
-    so straight maps, outlines and edges of the body against itself stay where they are; what goes is the curvature inside
-    a window of about 2 x reach pixels, noise being mostly that.
+    In space, because there UV seams do not exist. A pair counts only when both of its pixels are valid and plausibly
+    near, so straight maps, outlines and edges of the body against itself stay where they are; what goes is the
+    curvature inside a window of about 2 x reach pixels, noise being mostly that.
 
     Args:
         reach: pixels; 0 changes nothing. Spacings of half of that each time are worked through, coarse first.

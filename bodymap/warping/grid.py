@@ -16,8 +16,8 @@ from bodymap.warping.atlas import triangle_islands
 
 # Neighbouring pixels belong together while their places lie within this many typical steps of that part of the picture.
 TOGETHER = 4.0
-# A step this much longer than typical, and longer than 3 cm, is an edge of the body against itself (an arm before the chest):
-# there the photo's colours are mixed.
+# A step this much longer than typical, and longer than 3 cm, is an edge of the body against itself (an arm before the
+# chest): there the photo's colours are mixed.
 EDGE, EDGE_METRES = 8.0, 0.03
 # By how much more uv a step may span than its island's median pixel does: texture is spread unevenly.
 UV_SLACK = 3.0
@@ -92,7 +92,7 @@ def places(
 def neighbour_steps(
     position: Float[Tensor, "height width xyz=3"], valid: Bool[Tensor, "height width"]
 ) -> tuple[Float[Tensor, "height gap"], Float[Tensor, "gap width"]]:
-    """Distances from each pixel to the one on its right and to the one below, metres; infinite where one is not valid."""
+    """Distances of each pixel to those on its right and below, metres; infinite where one is not valid."""
     right = (position[:, 1:] - position[:, :-1]).norm(dim=-1)
     below = (position[1:] - position[:-1]).norm(dim=-1)
     right = right.masked_fill(~(valid[:, 1:] & valid[:, :-1]), torch.inf)
@@ -115,7 +115,7 @@ def dilate(mask: Bool[Tensor, "height width"], pixels: int) -> Bool[Tensor, "hei
 
 
 def drop_mixed(grid: PixelGrid, silhouette: int, at_border: tuple[bool, bool, bool, bool]) -> PixelGrid:
-    """Drops pixels whose colour is mixed: near the silhouette, and on either side of an edge of the body against itself.
+    """Drops pixels of mixed colour: near the silhouette, and beside edges of the body against itself.
 
     Args:
         silhouette: pixels taken off along the outline.

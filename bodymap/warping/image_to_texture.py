@@ -1,4 +1,4 @@
-"""Photo -> texture: the photo's pixel grid, drawn as small triangles into UV space, so that what was seen has no holes."""
+"""Photo -> texture: the photo's pixel grid, drawn as small triangles into UV space: what was seen has no holes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bodymap.warping import grid as grids
 from bodymap.warping.atlas import Atlas, get_atlas
 
 CARRIED = LAYER_NAMES.index("carried")
-# Pieces of seen texture smaller than this share of it are dropped as strays (at 1024: about 3 cm2 of torso, 2 of a hand).
+# Pieces of seen texture smaller than this share of it are dropped as strays (at 1024: about 3 cm2 of torso).
 CRUMB = 6e-5
 # What a texture of the person is made of: a carried bag is none of the body's.
 WORN = tuple(range(1, CARRIED))
@@ -31,7 +31,7 @@ class PartialTexture:
 
     Attributes:
         colour: (T, T, 3) float32 in [0, 1], 0 where unseen.
-        confidence: (T, T) float32 in [0, 1]: the map's confidence times how squarely the place was seen; 0 where unseen.
+        confidence: (T, T) float32 in [0, 1]: the map's confidence times how squarely it was seen; 0 where unseen.
         layer: (T, T) int64, index into LAYER_NAMES, 0 where unseen.
     """
 
@@ -57,9 +57,9 @@ def image_to_texture(
 ) -> PartialTexture:
     """Lays the photo's colours onto the template's texture.
 
-    Every 2 x 2 block of pixels that show one piece of surface gives two triangles in UV space with the pixels' colours at
-    their corners. Where several land on a texel, the one seen most squarely and surely wins. Pixels on silhouettes, whose
-    colour is mixed with what lies behind, are left out; gaps of a few texels, as along seams, are closed from around.
+    Every 2 x 2 block of pixels that show one piece of surface gives two triangles in UV space with the pixels' colours
+    at their corners. Where several land on a texel, the one seen most squarely and surely wins. Pixels on silhouettes,
+    whose colour is mixed with what lies behind, are left out; gaps of a few texels, as along seams, are closed.
 
     Args:
         photo: uint8 (or float32 in [0, 1]).
@@ -131,14 +131,14 @@ def image_to_texture(
 def grid_triangles(grid: grids.PixelGrid, valid: Bool[Tensor, "height width"]) -> Int[Tensor, "face 3"]:
     """Triangles between neighbouring valid pixels that show one piece of surface, as flat pixel indices.
 
-    A block of 2 x 2 pixels gives two triangles, with three good corners one. An edge is good when both ends lie on the same
-    UV island, their places within TOGETHER typical steps, and their uv within what such a step can span there; a triangle
-    turned over in UV space is a fold of the map's noise and left out.
+    A block of 2 x 2 pixels gives two triangles, with three good corners one. An edge is good when both ends lie on the
+    same UV island, their places within TOGETHER typical steps, and their uv within what such a step can span there; a
+    triangle turned over in UV space is a fold of the map's noise and left out.
     """
     height, width = valid.shape
     index = torch.arange(height * width, device=valid.device).view(height, width)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    # a b   the diagonal b-c splits the block; where neither half is good, because b or c is not, those of the diagonal a-d
+    # a b   the diagonal b-c splits the block; where neither half is good (b or c is not), the diagonal a-d does
     # c d
     candidates = [torch.stack(t, -1).view(-1, 3) for t in ((a, c, b), (b, c, d), (a, c, d), (a, d, b))]
     ok = [_good_triangles(grid, valid, t) for t in candidates]
@@ -169,7 +169,7 @@ def _good_triangles(
 
 
 def _squareness(grid: grids.PixelGrid, valid: Bool[Tensor, "height width"]) -> Float[Tensor, "height width"]:
-    """How sharply a pixel shows its place: 1 where it covers no more surface than is typical, less where it is slanted."""
+    """How sharply a pixel shows its place: 1 where it covers as much surface as is typical, less where slanted."""
     right, below = grids.neighbour_steps(grid.position, valid)
     right = torch.where(right.isfinite(), right, 0.0)
     below = torch.where(below.isfinite(), below, 0.0)

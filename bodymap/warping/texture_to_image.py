@@ -83,7 +83,7 @@ def look_up(
 def halve(
     texture: Float[Tensor, "texel texel c"], weight: Float[Tensor, "texel texel"]
 ) -> tuple[Float[Tensor, "half half c"], Float[Tensor, "half half"]]:
-    """The texture at half the size: weighted means of 2 x 2 texels, so that unknown texels and the outside leave no trace."""
+    """The texture at half the size: weighted means of 2 x 2 texels; unknown ones and the outside leave no trace."""
     total = functional.avg_pool2d((texture * weight[..., None]).permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
     mass = functional.avg_pool2d(weight[None, None], 2)[0, 0]
     return total / mass.clamp_min(1e-8)[..., None], mass

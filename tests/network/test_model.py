@@ -24,7 +24,7 @@ def disc(height: int, width: int) -> torch.Tensor:
 @pytest.mark.parametrize("size", [(64, 48), (33, 50), (17, 9)])
 def test_everything_is_at_the_images_size(tiny, size):
     prediction = tiny.eval()(torch.rand(2, 3, *size))
-    assert prediction.features.shape == (2, PRESETS["tiny"].decoder.fine, *size)
+    assert prediction.features.shape == (2, PRESETS["tiny"].decoder.fine + 4, *size)
     assert prediction.foreground.shape == (2, 1, *size)
     assert prediction.layer.shape == (2, 7, *size)
     assert prediction.facing.shape == (2, 4)
@@ -34,7 +34,7 @@ def test_everything_is_at_the_images_size(tiny, size):
 def test_small_takes_odd_sizes(sphere):
     small = build_model(PRESETS["small"], sphere).eval()
     with torch.no_grad():
-        assert small(torch.rand(1, 3, 70, 45)).features.shape == (1, 32, 70, 45)
+        assert small(torch.rand(1, 3, 70, 45)).features.shape == (1, 36, 70, 45)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,53 @@ def test_scores_are_never_dense(tiny):
         tiny.scores(prediction.features)
 
 
+def test_a_new_network_says_what_its_coarse_input_says(tiny):
+    image, mask = torch.rand(1, 3, 32, 24), torch.ones(1, 1, 32, 24)
+    code = torch.rand(1, 3, 32, 24)
+    prediction = tiny.eval()(image, mask, torch.cat([code, torch.ones(1, 1, 32, 24)], dim=1))
+    scores = tiny.scores(features_at(prediction.features, torch.ones(1, 32, 24, dtype=torch.bool)))
+    mode = scores.argmax(-1) / (BINS - 1)
+    error = (mode - code[0].flatten(1).T).abs()
+    assert error.mean() < 0.1  # the trust is not complete, so that the pixel's own guess can be learned
+
+
+def test_where_nothing_coarse_is_known_the_pixel_decides_alone():
+    head = ScoreHead(PRESETS["tiny"].heads, 8, coarse=True)
+    features = torch.randn(20, 8)
+    unknown = [torch.cat([features, torch.rand(20, 3), torch.zeros(20, 1)], dim=1) for _ in range(2)]
+    with torch.no_grad():  # the hidden layer sees the code as well; that it may ignore it is all that is asked
+        head.hidden.weight[:, 8:] = 0
+    assert torch.equal(head(unknown[0]), head(unknown[1]))
+    known = torch.cat([unknown[0][:, :-1], torch.ones(20, 1)], dim=1)
+    assert not torch.allclose(head(known), head(unknown[0]))
+
+
+def test_peak_is_students_t(tiny):
+    """With the free scores silent, the probabilities fall off as (1 + z^2)^-2 around the place."""
+    head = ScoreHead(PRESETS["tiny"].heads, 8, coarse=False)
+    with torch.no_grad():
+        head.waves.zero_()
+        head.place.weight.zero_()
+        head.place.bias.copy_(torch.tensor([0.2, 0.5, 0.8]))
+        head.width.bias.fill_(-3.0)
+    p = head(torch.randn(1, 8)).softmax(-1)[0]
+    z = (torch.arange(BINS) / 255 - torch.tensor([[0.2], [0.5], [0.8]])) * 20.0855
+    expected = (1 + z**2) ** -2
+    assert torch.allclose(p, expected / expected.sum(-1, keepdim=True), atol=1e-5)
+    assert p.argmax(-1)[0] == 51 and p.argmax(-1)[2] == 204
+
+
 def test_neighbouring_bins_start_alike():
-    head = ScoreHead(PRESETS["tiny"].heads, 8)
+    head = ScoreHead(PRESETS["tiny"].heads, 8, coarse=False)
     scores = head(torch.randn(50, 8)).detach()
     near, far = (scores[..., 1:] - scores[..., :-1]).abs().mean(), (scores[..., 60:] - scores[..., :-60]).abs().mean()
     assert near < 0.3 * far
+
+
+def test_scores_are_float32_in_mixed_precision(tiny):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = tiny(torch.rand(1, 3, 32, 24)).features
+        assert tiny.scores(features[0].flatten(1).T[:5]).dtype == torch.float32
 
 
 def test_features_are_gathered_in_the_order_of_the_mask():

@@ -1,4 +1,4 @@
-"""Renders of the template with their exact correspondence, painted by functions of the rest position: swaps have a truth."""
+"""Renders of the template with their exact correspondence, painted by functions of the place: swaps have a truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEET = [i for i, name in enumerate(PART_NAMES) if name.endswith("foot")]
 
 
 @functools.cache
-def correspondence(facing: float = 0.0, size: tuple[int, int] = (480, 300), sleeves: bool = True) -> Correspondence:
+def correspondence(facing: float = 0.0, size: tuple[int, int] = (420, 264), sleeves: bool = True) -> Correspondence:
     """The template's exact map; hips to ankles ``lower``, chest and (with sleeves) arms ``upper``, crown ``hair``."""
     t = load_template()
     sample = template_sample(facing, size)

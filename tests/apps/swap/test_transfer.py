@@ -1,0 +1,210 @@
+"""Swaps between renders of the template, where every pixel's right colour is known."""
+
+import numpy as np
+import pytest
+
+from apps.swap import transfer
+from apps.swap.transfer import swap
+from bodymap.errors import UserError
+from bodymap.types import LAYER_NAMES, PART_NAMES
+from tests.support.mapped import (
+    FEET,
+    FOREARMS,
+    HAIR,
+    HANDS,
+    LOWER,
+    SHOES,
+    SKIN,
+    UPPER,
+    correspondence,
+    dressed,
+    photo_of,
+    positions,
+    psnr,
+    waves,
+    with_changes,
+)
+
+ONE = {
+    SKIN: (0.9, 0.7, 0.6),
+    HAIR: (0.2, 0.1, 0.1),
+    UPPER: (0.1, 0.3, 0.8),
+    LOWER: (0.3, 0.3, 0.3),
+    SHOES: (0.5, 0.1, 0),
+}
+TWO = {SKIN: (0.45, 0.3, 0.2), HAIR: (0, 0, 0), UPPER: (0.8, 0.7, 0.1), LOWER: (0.1, 0.5, 0.2), SHOES: (0.9, 0.9, 0.9)}
+GREY = np.array([120, 130, 140], np.uint8)
+TEXTURE = 256
+HEAD = PART_NAMES.index("head")
+
+
+def run(source, target, what="all", with_head=False, source_photo=None, target_photo=None, **more):
+    source_photo = dressed(source, ONE) if source_photo is None else source_photo
+    target_photo = dressed(target, TWO) if target_photo is None else target_photo
+    result = swap(source_photo, source, target_photo, target, what, with_head, texture_size=TEXTURE, **more)
+    assert result.image.shape == target_photo.shape and result.image.dtype == np.uint8
+    # the promise: not a bit changes where nothing was replaced, and never outside the person
+    assert np.array_equal(result.image[result.region == 0], target_photo[result.region == 0])
+    assert (result.region[~target.mask] == 0).all() and result.region.max() <= 1
+    return result
+
+
+def inside(where, pixels=3):
+    """The region without its edges, where colours are blended."""
+    from scipy import ndimage
+
+    return ndimage.binary_erosion(where, iterations=pixels)
+
+
+def shows(image, where, colour, share=0.98, tolerance=0.04):
+    """Nearly all of these pixels have this colour."""
+    assert where.sum() > 40
+    close = np.abs(image[where] / 255 - np.array(colour)).max(1) < tolerance
+    assert close.mean() > share, (close.mean(), np.median(image[where] / 255, axis=0))
+
+
+def test_outfit_from_one_camera_to_another():
+    source, target = correspondence(0.0), correspondence(0.5, (420, 320))
+    image = run(source, target).image
+    for layer in (UPPER, LOWER, SHOES):
+        shows(image, inside(target.layer == layer), ONE[layer], share=0.97)
+    # head and hands stay; skin between them and the clothes runs from one tone to the other
+    head = target.part == HEAD
+    assert np.array_equal(image[inside(head)], dressed(target, TWO)[inside(head)])
+    hands = inside(np.isin(target.part, HANDS) & (target.layer == SKIN))
+    shows(image, hands, TWO[SKIN])
+    chest = (target.layer == SKIN) & np.isin(target.part, [2, 3])
+    shows(image, inside(chest), ONE[SKIN], share=0.5)
+
+
+def test_head_and_hands_come_along_when_asked():
+    source, target = correspondence(0.0), correspondence(0.4)
+    image = run(source, target, with_head=True).image
+    head = target.part == HEAD
+    shows(image, inside(head & (target.layer == SKIN)), ONE[SKIN], share=0.9)
+    shows(image, inside(head & (target.layer == HAIR)), ONE[HAIR], share=0.9)
+    shows(image, inside(np.isin(target.part, HANDS), 2), ONE[SKIN], share=0.9)
+
+
+def test_one_garment_leaves_the_others_alone():
+    source, target = correspondence(0.0), correspondence(0.4)
+    before = dressed(target, TWO)
+    upper = run(source, target, "upper").image
+    shows(upper, inside(target.layer == UPPER), ONE[UPPER])
+    for layer in (LOWER, SHOES, HAIR):
+        assert np.array_equal(upper[inside(target.layer == layer)], before[inside(target.layer == layer)])
+    lower = run(source, target, "lower").image
+    shows(lower, inside(target.layer == LOWER), ONE[LOWER])
+    assert np.array_equal(lower[inside(target.layer == UPPER)], before[inside(target.layer == UPPER)])
+
+
+def test_long_sleeves_cover_bare_arms():
+    source, target = correspondence(0.0), correspondence(0.4, sleeves=False)
+    image = run(source, target, "upper").image
+    forearms = inside(np.isin(target.part, FOREARMS), 2)
+    assert (target.layer[forearms] == SKIN).all()
+    shows(image, forearms, ONE[UPPER], share=0.85)
+    shows(image, inside(np.isin(target.part, HANDS)), TWO[SKIN], share=0.9)
+
+
+def test_short_sleeves_bare_the_arms_in_the_targets_own_tone():
+    source, target = correspondence(0.0, sleeves=False), correspondence(0.4)
+    image = run(source, target, "upper").image
+    forearms = inside(np.isin(target.part, FOREARMS) & (target.layer == UPPER), 3)
+    shows(image, forearms, TWO[SKIN], share=0.8, tolerance=0.06)
+
+
+def test_swapping_with_oneself_changes_little():
+    c = correspondence(0.3)
+    photo = photo_of(c, waves(positions(c)), GREY)
+    for what in ("all", "upper"):
+        result = run(c, c, what, with_head=what == "all", source_photo=photo, target_photo=photo)
+        assert result.region.mean() > 0.02
+        replaced = result.region > 0
+        assert psnr(result.image[replaced] / 255, photo[replaced] / 255) > 30
+
+
+def test_a_pattern_arrives_where_it_belongs():
+    source, target = correspondence(0.0), correspondence(0.35, (420, 320))
+    photo = photo_of(source, waves(positions(source)), GREY)
+    result = run(source, target, source_photo=photo, shading=0.0)
+    truth = photo_of(target, waves(positions(target)), GREY)
+    torso = inside((target.part == PART_NAMES.index("torso_front")) & (target.layer == UPPER), 4)
+    # away from the side that the source's camera did not see
+    torso &= np.arange(320)[None] > np.flatnonzero(torso.any(0)).mean()
+    assert psnr(result.image[torso] / 255, truth[torso] / 255) > 25
+
+
+def test_the_back_is_dressed_too():
+    source, target = correspondence(0.0), correspondence(np.pi)
+    image = run(source, target).image
+    shows(image, inside(target.layer == UPPER), ONE[UPPER], share=0.93)
+    shows(image, inside(target.layer == LOWER), ONE[LOWER], share=0.93)
+
+
+def test_what_the_source_does_not_show_stays():
+    whole, target = correspondence(0.0), correspondence(0.4)
+    cut = whole.mask.copy()
+    cut[positions_row(whole) :] = False
+    bust = with_changes(whole, mask=cut, part=np.where(cut, whole.part, -1).astype(np.int16))
+    image = run(bust, target).image
+    before = dressed(target, TWO)
+    shins = np.isin(target.part, [i for i, n in enumerate(PART_NAMES) if n.endswith("shin")] + FEET)
+    assert np.array_equal(image[inside(shins)], before[inside(shins)])
+    shows(image, inside(target.layer == UPPER), ONE[UPPER], share=0.9)
+
+
+def positions_row(c):
+    """The row of the hips."""
+    height = np.full(c.size, np.nan)
+    height[c.mask] = positions(c)[:, 2]
+    return int(np.nanargmin(np.abs(np.nanmean(height, 1) + 0.06)))
+
+
+def test_carried_things_stay():
+    source, target = correspondence(0.0), correspondence(0.4)
+    layer = target.layer.copy()
+    rows = slice(200, 240)
+    layer[rows] = np.where(target.mask[rows], LAYER_NAMES.index("carried"), 0)
+    holding = with_changes(target, layer=layer)
+    photo = photo_of(target, waves(positions(target)), GREY)
+    image = run(source, holding, target_photo=photo).image
+    inner = inside(layer == LAYER_NAMES.index("carried"), 4)
+    assert inner.any() and np.array_equal(image[inner], photo[inner])
+
+
+def test_large_photos_are_worked_on_in_small_and_blended_in_full(monkeypatch):
+    source, target = correspondence(0.0), correspondence(0.4)
+    exact = run(source, target)
+    assert np.array_equal(exact.image, run(source, target).image)  # the same call gives the same bytes
+    monkeypatch.setattr(transfer, "WORKING_PIXELS", 40_000)
+    coarse = run(source, target)
+    both = (exact.region > 0.99) & (coarse.region > 0.99)
+    assert both.sum() > 0.85 * (exact.region > 0.99).sum()
+    assert np.median(np.abs(exact.image[both].astype(int) - coarse.image[both])) < 4
+
+
+def test_the_texture_and_what_was_seen_are_handed_over():
+    source = correspondence(0.0)
+    result = run(source, source)
+    assert result.texture.shape == (TEXTURE, TEXTURE, 3) and result.seen.shape == (TEXTURE, TEXTURE)
+    assert 0.1 < result.seen.mean() < 0.4
+    blue = np.abs(result.texture[result.seen] / 255 - ONE[UPPER]).max(1) < 0.05
+    assert 0.2 < blue.mean() < 0.8
+
+
+def test_mistakes_are_named():
+    c = correspondence(0.0)
+    photo = dressed(c, ONE)
+    nobody = with_changes(c, mask=np.zeros_like(c.mask))
+    with pytest.raises(UserError, match="source"):
+        swap(photo, nobody, photo, c)
+    with pytest.raises(UserError, match="target"):
+        swap(photo, c, photo, nobody)
+    with pytest.raises(UserError, match="target"):
+        swap(photo, c, photo[:-2], c)
+    with pytest.raises(UserError, match="all, upper or lower"):
+        swap(photo, c, photo, c, "hat")
+    bare = with_changes(c, layer=np.where(c.mask, SKIN, 0).astype(np.int8))
+    with pytest.raises(UserError, match="no upper garment"):
+        swap(photo, bare, photo, c, "upper", texture_size=TEXTURE)
