@@ -126,7 +126,7 @@ def _check_headers(path: Path, headers: dict[str, tuple[tuple[int, ...], np.dtyp
 def _check_values(path: Path, arrays: dict[str, np.ndarray]) -> None:
     mask = arrays["mask"]
 
-    def within(name: str, low: float, high: float) -> bool:
+    def within(name: str, low: float | int, high: float | int) -> bool:
         values = arrays[name][mask]
         # written so that NaN fails
         return values.size == 0 or bool((values >= low).all() and (values <= high).all())

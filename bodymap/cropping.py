@@ -9,8 +9,8 @@ from jaxtyping import Float, Shaped
 
 from bodymap.errors import UserError
 
-# A person's crop: sides are multiples that all networks take without padding; the longest one is at least what shows hands,
-# at most what memory bears, and by default what the shipped weights do best at.
+# A person's crop: sides are multiples that all networks take without padding; the longest one is at least what shows
+# hands, at most what memory bears, and by default what the shipped weights do best at.
 MULTIPLE = 32
 SMALLEST, DEFAULT, LARGEST = 128, 448, 2048
 
@@ -28,13 +28,13 @@ def check_size(size: int) -> int:
     return size
 
 
-def round_to(value: float, multiple: int) -> int:
+def round_to(value: float | int, multiple: int) -> int:
     """The nearest multiple that is not zero."""
     return max(multiple, round(value / multiple) * multiple)
 
 
 def crop_of(
-    box: tuple[float, float, float, float],
+    box: tuple[float | int, float | int, float | int, float | int],
     size: tuple[int, int],
     longest: int,
     margin: float,
@@ -70,7 +70,7 @@ def crop_of(
     return (left, top, right, bottom), (sides[1], sides[0])
 
 
-def _grow(start: float, end: float, extra: float, limit: int, length: int | None = None) -> tuple[int, int]:
+def _grow(start: float | int, end: float | int, extra: float, limit: int, length: int | None = None) -> tuple[int, int]:
     """An interval enlarged on both sides, in whole pixels inside [0, limit]; with ``length`` shifted to keep it."""
     low, high = int(np.floor(start - extra)), int(np.ceil(end + extra))
     if length is not None:

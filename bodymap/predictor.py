@@ -157,7 +157,7 @@ class BodyMap:
         name: str,
         everyone: bool,
         guide: Correspondence | None = None,
-    ) -> list[Correspondence]:
+    ) -> Iterator[Correspondence]:
         matte = None if self.foreground is None else self.foreground(photo)
         found = self.find(photo, everyone)
         if not found and matte is not None:
@@ -260,7 +260,7 @@ class BodyMap:
         size = photo.shape[:2]
         if mask is not None:
             rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-            around = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+            around = tuple(float(side) for side in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
         else:
             around = person.box if matte is None else people.box_with_matte(person, others, matte)
         box, shape = crop_of(around, size, self.config.size, self.config.margin, self.config.enlarge, MULTIPLE)

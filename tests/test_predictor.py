@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from bodymap import BodyMap, Correspondence, UserError
 from bodymap.config import to_dict
+from bodymap.foreground import Foreground
 from bodymap.network import PRESETS, build_model
 from bodymap.predictor import PredictorConfig, choose_device
 from bodymap.surface import load_template, points
@@ -192,7 +193,7 @@ def test_nobody(oracle, tmp_path):
             ask(path)
 
 
-class Halves:
+class Halves(Foreground):
     """A segmenter that sees only the upper half of everything that is not background."""
 
     def __call__(self, photo):

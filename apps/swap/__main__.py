@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             maps[t],
             options.what,
             options.with_head,
+            skin=options.skin,
             template=model.template,
             texture_size=options.texture,
         )
@@ -155,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--with-head", action="store_true", help="with all: head, hair and hands too (default: they stay TGT's)"
+    )
+    parser.add_argument(
+        "--skin",
+        choices=("source", "target"),
+        default="source",
+        help="with all: whose tone bare arms, legs and neck have (default: source)",
     )
     parser.add_argument(
         "--both", action="store_true", help="also the other way round, written beside with _reverse in the name"

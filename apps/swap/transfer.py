@@ -23,6 +23,7 @@ from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
 
 What = Literal["all", "upper", "lower"]
+Tone = Literal["source", "target"]
 SKIN, HAIR = LAYER_NAMES.index("skin"), LAYER_NAMES.index("hair")
 # Larger photos are worked on at a fraction of their size (the texture has no finer detail) and blended at full size.
 WORKING_PIXELS = 3_000_000
@@ -55,6 +56,7 @@ def swap(
     what: What = "all",
     with_head: bool = False,
     *,
+    skin: Tone = "source",
     template: Template | None = None,
     texture_size: int = 1024,
     shading: float = 0.5,
@@ -65,6 +67,8 @@ def swap(
         what: ``all``: outfit and skin (hair with the head); ``upper`` or ``lower``: that garment alone, where the
             target wears one and where the source's covers what is bare on the target.
         with_head: for ``all``: head, hair and hands too; otherwise they stay the target's.
+        skin: whose tone bare arms, legs and neck have after ``all``. With ``target``, skin that is bare on both stays
+            as it is, and what comes out from under the target's clothes is tinted to match.
         template: None: the shipped one, on the CPU; the work happens on its device.
         texture_size: texels each way of the texture in between.
         shading: how much of the target's coarse light the new clothes take on, in [0, 1].
@@ -74,6 +78,8 @@ def swap(
     """
     if what not in ("all", "upper", "lower"):
         raise UserError(f"There is nothing called {what!r} to swap; choose all, upper or lower.")
+    if skin not in ("source", "target"):
+        raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
     for name, photo, correspondence in (
         ("source", src_photo, src_correspondence),
         ("target", tgt_photo, tgt_correspondence),
@@ -102,7 +108,7 @@ def swap(
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
     view = regions.target_view(template, photo, correspondence, filled, smooth=smoothing_reach(correspondence))
     if what == "all":
-        picture, matte = _whole(template, view, src_correspondence, filled, with_head)
+        picture, matte = _whole(template, view, src_correspondence, partial, filled, with_head, skin)
     else:
         picture, matte = _garment(template, view, partial, LAYER_NAMES.index(what))
     if not bool((matte > 0).any()):
@@ -129,15 +135,31 @@ def smoothing_reach(correspondence: Correspondence) -> int:
 
 
 def _whole(
-    template: Template, view: regions.TargetView, source: Correspondence, filled: FilledTexture, with_head: bool
+    template: Template,
+    view: regions.TargetView,
+    source: Correspondence,
+    partial: PartialTexture,
+    filled: FilledTexture,
+    with_head: bool,
+    skin: Tone,
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
     """Everything the source's photo has something to say about; soft where the target's own body takes over."""
+    picture = view.picture
     keep = regions.keep_unseen(template, view, filled.origin == SEEN, source)
     if not with_head:
         keep = torch.maximum(keep, regions.keep_head_and_hands(template, view))
+    if skin == "target":
+        bare = view.share[..., SKIN - 1]
+        keep = torch.maximum(keep, bare * (view.layer == SKIN))
+        tinted = (picture * _skin_gain(view, partial)).clamp(0, 1)
+        picture = torch.lerp(picture, tinted, bare[..., None])
     region = (view.mask & (view.layer != LAYER_NAMES.index("carried"))).float()
-    matte = blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
-    return view.picture, matte
+    return picture, blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
+
+
+def _skin_gain(view: regions.TargetView, partial: PartialTexture) -> Float[Tensor, " rgb=3"]:
+    """What turns the source's skin tone into the target's."""
+    return blend.colour_gain(partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
 
 
 def _garment(
@@ -158,9 +180,8 @@ def _garment(
     picture = pictures[..., :3]
     if len(layers) > 1:
         # in the tone of what else is seen of the target's skin
-        own_skin = partial.colour[partial.layer == SKIN]
-        gain = blend.colour_gain(own_skin, view.photo[view.mask & (view.layer == SKIN)])
-        picture = torch.lerp(picture, (pictures[..., 3:] * gain).clamp(0, 1), bare[..., None])
+        tinted = (pictures[..., 3:] * _skin_gain(view, partial)).clamp(0, 1)
+        picture = torch.lerp(picture, tinted, bare[..., None])
 
     # The target's garment, with its edge drawn onto the photo's edge.
     worn = blend.majority(view.layer == layer, max(1, view.radius // 2)) & view.mask

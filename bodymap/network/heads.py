@@ -70,9 +70,11 @@ class ScoreHead(nn.Module):
             if self.coarse:
                 code, known = features[:, -4:-1], features[:, -1:] > 0
                 place = torch.lerp(place, code, self.trust(hidden).sigmoid() * known)
-            # log of Student's t with three degrees of freedom, but for constants
-            offset = (self.values - place[..., None]) * torch.exp(-self.width(hidden))[..., None]
-            return free - 2 * torch.log1p(offset.square())
+            # free - 2 log(1 + z^2): Student's t with three degrees of freedom, but for constants. In place wherever
+            # it may be: these are the largest tensors of all.
+            sharpness = torch.exp(-self.width(hidden))[..., None]
+            z = torch.addcmul(-place[..., None] * sharpness, self.values, sharpness)
+            return free.sub_(z.square().add_(1).log_(), alpha=2)
 
 
 class DenseHeads(nn.Module):

@@ -239,9 +239,14 @@ class Dresser:
         none = np.zeros(SKIN_VERTICES, bool)
         pieces = draw_head(rng, self.wardrobe, self.body, self.config, self.split)
         if rng.random() < self.config.hat:
-            pressed = scalp_level(self.wardrobe, -0.015)[:SKIN_VERTICES] < 0
-            pieces = [self._uncovered(piece, pressed) if piece.layer == HAIR else piece for piece in pieces]
-            pieces.append(draw_hat(rng, self.wardrobe, self.body, self.config, self.split))
+            hat = draw_hat(rng, self.wardrobe, self.body, self.config, self.split)
+            # hair gives way inside a hat; below a brim it shows
+            brim = np.quantile(hat.rest[:, 2], 0.15 if hat.name != "cap" else 0.0)
+            pressed = (scalp_level(self.wardrobe, -0.015) < 0) & (self.a.rest[:, 2] > brim)
+            pieces = [
+                self._uncovered(piece, pressed[:SKIN_VERTICES]) if piece.layer == HAIR else piece for piece in pieces
+            ]
+            pieces.append(hat)
         self.pieces += pieces
         if rng.random() < self.config.scarf:
             self.add(draw_scarf(rng, self.wardrobe, self.body, self.config, self.split), none)

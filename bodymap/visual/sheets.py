@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 PAPER, INK = (255, 255, 255), (30, 30, 30)
 
-Picture = UInt8[np.ndarray, "height width rgb=3"]
+Picture = UInt8[np.ndarray, "_ _ rgb=3"]  # of any size
 
 
 def grid(

@@ -86,6 +86,17 @@ def test_head_and_hands_come_along_when_asked():
     shows(image, inside(np.isin(target.part, HANDS), 2), ONE[SKIN], share=0.9)
 
 
+def test_skin_in_the_targets_tone_when_asked():
+    source, target = correspondence(0.0, sleeves=False), correspondence(0.4)
+    result = run(source, target, skin="target")
+    before = dressed(target, TWO)
+    # bared forearms match the hands beside them, and what was bare before has not changed
+    shows(result.image, inside(np.isin(target.part, FOREARMS) & (target.layer == UPPER)), TWO[SKIN], 0.8, 0.06)
+    chest = inside((target.layer == SKIN) & np.isin(target.part, [2, 3]), 5)
+    assert (result.image[chest] == before[chest]).all(-1).mean() > 0.9
+    shows(result.image, inside(target.layer == LOWER), ONE[LOWER])
+
+
 def test_one_garment_leaves_the_others_alone():
     source, target = correspondence(0.0), correspondence(0.4)
     before = dressed(target, TWO)
