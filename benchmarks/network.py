@@ -1,6 +1,6 @@
 """Parameters of every size, and the time of one size's forward and backward passes.
 
-python benchmarks/network.py [--size small] [--image 224 160] [--batch 1] [--device cpu] [--channels-last]
+python -m benchmarks.network [--size small] [--image 224 160] [--batch 1] [--device cpu] [--channels-last]
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import torch
 
-from bodymap.network import PRESETS, ModelConfig, build_model
+from benchmarks.sizes import SIZES
+from bodymap.network import ModelConfig, build_model
 from bodymap.network.heads import features_at
 from bodymap.surface import load_template
 
@@ -21,7 +22,7 @@ def parameters_table() -> None:
     """Millions of parameters by part; on the meta device, so that the largest needs no memory."""
     print("millions of parameters")
     template = load_template()
-    for name, config in PRESETS.items():
+    for name, config in SIZES.items():
         with torch.device("meta"):
             network = build_model(config, template)
         parts = {part: sum(p.numel() for p in module.parameters()) for part, module in network.named_children()}
@@ -44,7 +45,7 @@ def seconds(function: Callable[[], object], device: torch.device, repeats: int) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=PRESETS, default="small")
+    parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--image", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), default=(224, 160))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -58,7 +59,7 @@ def main() -> None:
 
     device, size, batch = torch.device(arguments.device), tuple(arguments.image), arguments.batch
     layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
-    config: ModelConfig = PRESETS[arguments.size]
+    config: ModelConfig = SIZES[arguments.size]
     appearance = dataclasses.replace(config.appearance, frozen_stages=arguments.frozen_stages)
     network = build_model(dataclasses.replace(config, appearance=appearance), load_template())
     network = network.to(device, memory_format=layout)

@@ -1,4 +1,4 @@
-"""Speed of synthetic people on one core: ``python benchmarks/people.py --pack FILE``; CPU seconds."""
+"""Speed of synthetic people on one core: ``python -m benchmarks.people --pack FILE``; CPU seconds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Times the rasteriser on 54,000 triangles the size of a person.
 
-python benchmarks/rasterize.py [--backend warp] [--device cpu] [--batch 1]
+python -m benchmarks.rasterize [--backend warp] [--device cpu] [--batch 1]
 """
 
 from __future__ import annotations

@@ -323,7 +323,9 @@ def test_photographs_without_truth(template, people, tmp_path):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory, template):
     """A weights folder of the smallest network, untrained, that takes everything for a person."""
-    from bodymap.network import PRESETS, build_model
+    from support.sizes import PRESETS
+
+    from bodymap.network import build_model
     from bodymap.weights import save_weights
 
     torch.manual_seed(0)

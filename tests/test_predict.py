@@ -15,7 +15,8 @@ import bodymap
 from bodymap import UserError, predict
 from bodymap.config import to_dict
 from bodymap.correspondence_io import load_correspondence
-from bodymap.network import PRESETS, build_model
+from bodymap.network import build_model
+from support.sizes import PRESETS
 from bodymap.predictor import BodyMap, PredictorConfig
 from bodymap.surface import load_template
 from bodymap.weights import save_weights

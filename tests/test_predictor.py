@@ -11,7 +11,8 @@ from scipy import ndimage
 from bodymap import BodyMap, Correspondence, UserError
 from bodymap.config import to_dict
 from bodymap.foreground import Foreground
-from bodymap.network import PRESETS, build_model
+from bodymap.network import build_model
+from support.sizes import PRESETS
 from bodymap.predictor import PredictorConfig, choose_device
 from bodymap.surface import load_template, points
 from bodymap.weights import save_weights

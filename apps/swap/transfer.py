@@ -95,6 +95,7 @@ def swap(
     # Source: what its photo shows of the person, in texture space.
     src_photo, src_correspondence = _at_working_size(src_photo, src_correspondence)
     reach = smoothing_reach(src_correspondence)
+    src_correspondence = _with_tidy_layers(src_correspondence, reach)
     partial = image_to_texture(template, src_photo, src_correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
@@ -106,7 +107,8 @@ def swap(
     # Target: that texture through its map, and where it goes.
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
-    view = regions.target_view(template, photo, correspondence, filled, smooth=smoothing_reach(correspondence))
+    reach = smoothing_reach(correspondence)
+    view = regions.target_view(template, photo, _with_tidy_layers(correspondence, reach), filled, smooth=reach)
     if what == "all":
         picture, matte = _whole(template, view, src_correspondence, partial, filled, with_head, skin)
     else:
@@ -132,6 +134,13 @@ def smoothing_reach(correspondence: Correspondence) -> int:
     """Pixels over which a predicted map is evened: about one percent of the person."""
     rows, columns = np.flatnonzero(correspondence.mask.any(1)), np.flatnonzero(correspondence.mask.any(0))
     return max(1, round(0.01 * max(rows[-1] - rows[0], columns[-1] - columns[0])))
+
+
+def _with_tidy_layers(correspondence: Correspondence, reach: int) -> Correspondence:
+    """Without specks in the layers: each would be a hole in a garment."""
+    layer = torch.from_numpy(np.where(correspondence.mask, correspondence.layer, 0).astype(np.int64))
+    tidy = blend.majority(layer, max(1, reach // 4)).numpy().astype(np.int8)
+    return replace(correspondence, layer=tidy)
 
 
 def _whole(
@@ -184,7 +193,7 @@ def _garment(
         picture = torch.lerp(picture, tinted, bare[..., None])
 
     # The target's garment, with its edge drawn onto the photo's edge.
-    worn = blend.majority(view.layer == layer, max(1, view.radius // 2)) & view.mask
+    worn = (view.layer == layer) & view.mask
     # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
     over = view.share[..., layer - 1] * regions.may_be_covered(view, layer) * view.mask
     region = torch.maximum(worn.float(), over)

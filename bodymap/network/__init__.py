@@ -14,7 +14,6 @@ _HOMES = {
     "BodyMapNet": "model",
     "Prediction": "model",
     "build_model": "model",
-    "PRESETS": "presets",
     "LoadReport": "pretrained",
     "load_mobilesam": "pretrained",
     "load_trial": "pretrained",

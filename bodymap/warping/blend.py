@@ -25,9 +25,15 @@ def box_mean(image: Float[Tensor, "height width"], radius: int) -> Float[Tensor,
     return functional.avg_pool2d(rows, (1, size), 1, (0, radius), count_include_pad=False)[0, 0]
 
 
-def majority(mask: Bool[Tensor, "height width"], radius: int) -> Bool[Tensor, "height width"]:
-    """Each pixel as most of those around it: takes away specks and notches."""
-    return box_mean(mask.float(), radius) > 0.5
+def majority(labels: Int[Tensor, "height width"], radius: int) -> Int[Tensor, "height width"]:
+    """Each pixel as most of those around it that have a label (> 0): takes away specks and notches; 0 stays 0."""
+    most, result = torch.zeros(labels.shape, device=labels.device), torch.zeros_like(labels)
+    for k in labels.unique().tolist():
+        if k > 0:
+            votes = box_mean((labels == k).float(), radius)
+            result = torch.where(votes > most, k, result)
+            most = torch.maximum(most, votes)
+    return torch.where(labels > 0, result, 0)
 
 
 def soft_matte(

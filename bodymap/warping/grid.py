@@ -91,7 +91,7 @@ def places(
 
 def neighbour_steps(
     position: Float[Tensor, "height width xyz=3"], valid: Bool[Tensor, "height width"]
-) -> tuple[Float[Tensor, "height gap"], Float[Tensor, "gap width"]]:
+) -> tuple[Float[Tensor, "height width-1"], Float[Tensor, "height-1 width"]]:
     """Distances of each pixel to those on its right and below, metres; infinite where one is not valid."""
     right = (position[:, 1:] - position[:, :-1]).norm(dim=-1)
     below = (position[1:] - position[:-1]).norm(dim=-1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bodymap.network.model import BodyMapNet, build_model
-from bodymap.network.presets import PRESETS
+from support.sizes import PRESETS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import nn
 from bodymap.errors import UserError
 from bodymap.network.backbones import BACKBONES, build_backbone
 from bodymap.network.config import BackboneConfig, ModelConfig
-from bodymap.network.presets import PRESETS
+from support.sizes import PRESETS
 from bodymap.network.tokens import PatchTokens, pad_to_multiple
 from bodymap.network.transformer import VisionTransformer
 
@@ -148,5 +148,5 @@ def test_wrong_settings_are_named(settings, named):
 
 
 def test_configuration_needs_no_torch():
-    code = "import sys, bodymap.network, bodymap.network.presets; sys.exit('torch' in sys.modules)"
+    code = "import sys, bodymap.network, bodymap.network.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -15,7 +15,7 @@ from bodymap.network.cse import (
     mask_from_foreground,
 )
 from bodymap.network.model import build_model
-from bodymap.network.presets import PRESETS
+from support.sizes import PRESETS
 
 
 @pytest.mark.parametrize("size", [(64, 48), (33, 50), (8, 7)])

@@ -9,7 +9,7 @@ from bodymap.losses import classification_loss, silhouette_loss
 from bodymap.network.config import FusionConfig, ModelConfig
 from bodymap.network.heads import BINS, ScoreHead, features_at
 from bodymap.network.model import build_model
-from bodymap.network.presets import PRESETS
+from support.sizes import PRESETS
 
 
 def count(network) -> int:

@@ -32,13 +32,14 @@ def test_matte_moves_to_the_photos_edge_and_stays_inside_the_mask():
     assert (matte[rows, :12] == 0).all() and (matte[rows, 26:30] == 1).all()
 
 
-def test_majority_takes_specks_away():
-    mask = torch.zeros(20, 20, dtype=torch.bool)
-    mask[:, 10:] = True
-    clean = mask.clone()
-    mask[5, 3] = True
-    mask[8, 15] = False
-    assert torch.equal(blend.majority(mask, 1), clean)
+def test_majority_takes_specks_away_and_leaves_the_outside():
+    labels = torch.ones(20, 20, dtype=torch.long)
+    labels[:, 10:] = 3
+    labels[:, 17:] = 0
+    clean = labels.clone()
+    labels[5, 3] = 3
+    labels[8, 13] = 2
+    assert torch.equal(blend.majority(labels, 1), clean)
 
 
 def test_shading_transfers_light_not_colour():
