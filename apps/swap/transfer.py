@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,8 +21,7 @@ from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
 
-What = Literal["all", "upper", "lower"]
-Tone = Literal["source", "target"]
+WHAT, TONES = ("all", "upper", "lower"), ("source", "target")
 SKIN, HAIR = LAYER_NAMES.index("skin"), LAYER_NAMES.index("hair")
 # Larger photos are worked on at a fraction of their size (the texture has no finer detail) and blended at full size.
 WORKING_PIXELS = 3_000_000
@@ -53,10 +51,10 @@ def swap(
     src_correspondence: Correspondence,
     tgt_photo: UInt8[np.ndarray, "height width rgb=3"],
     tgt_correspondence: Correspondence,
-    what: What = "all",
+    what: str = "all",
     with_head: bool = False,
     *,
-    skin: Tone = "source",
+    skin: str = "source",
     template: Template | None = None,
     texture_size: int = 1024,
     shading: float = 0.5,
@@ -76,9 +74,9 @@ def swap(
     Raises:
         UserError: nobody in a photo, no such garment, nothing to replace, sizes that do not fit.
     """
-    if what not in ("all", "upper", "lower"):
+    if what not in WHAT:
         raise UserError(f"There is nothing called {what!r} to swap; choose all, upper or lower.")
-    if skin not in ("source", "target"):
+    if skin not in TONES:
         raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
     for name, photo, correspondence in (
         ("source", src_photo, src_correspondence),
@@ -150,7 +148,7 @@ def _whole(
     partial: PartialTexture,
     filled: FilledTexture,
     with_head: bool,
-    skin: Tone,
+    skin: str,
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
     """Everything the source's photo has something to say about; soft where the target's own body takes over."""
     picture = view.picture
