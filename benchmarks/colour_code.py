@@ -1,6 +1,7 @@
-"""Geodesic error of decoding under noise on the code, for every candidate of surface/code_design.py: the table of docs/surface.md.
+"""Geodesic error of decoding under noise on the code, for every candidate of surface/code_design.py: the table of
+docs/surface.md.
 
-    python -m benchmarks.colour_code            # needs bodymap[people]; about a minute
+python -m benchmarks.colour_code            # needs bodymap[people]; about a minute
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ class UserError(Exception):
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Runs a command's ``main`` and ends the process: 0, or 2 with one sentence on stderr for a UserError, 130 on Ctrl-C."""
+    """Runs a command's ``main`` and ends the process: 0, or 2 with one sentence on stderr for a UserError, 130 on
+    Ctrl-C."""
     try:
         code = main() or 0
     except UserError as error:

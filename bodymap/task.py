@@ -1,7 +1,7 @@
 """The BodyMap task: what the shared loop trains. Data, the two stages' inputs, and the weighted losses.
 
-Stages: ``cse`` trains the coarse stage alone, ``bodymap`` the fine one on a CSE stage that stays as it is, ``both`` the two
-together; gradients never cross from one to the other.
+Stages: ``cse`` trains the coarse stage alone, ``bodymap`` the fine one on a CSE stage that stays as it is,
+``both`` the two together; gradients never cross from one to the other.
 """
 
 from __future__ import annotations
@@ -51,8 +51,10 @@ class InputConfig:
     """What the fine stage is given, by chance, each image on its own.
 
     Attributes:
-        own: the CSE stage's own answer is the correspondence image; else corrupted truth. In stage ``both`` and ``bodymap``.
-        true_mask: the mask is the true one, widened or narrowed by a few pixels; ``no_mask``: everything; else the CSE's.
+        own: the CSE stage's own answer is the correspondence image; else corrupted truth. In stage ``both`` and
+            ``bodymap``.
+        true_mask: the mask is the true one, widened or narrowed by a few pixels; ``no_mask``: everything; else the
+            CSE's.
     """
 
     own: float = 0.65

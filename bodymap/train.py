@@ -4,7 +4,8 @@
     python -m bodymap.train --config configs/bodymap/small.yaml --init small --max-minutes 60 -o runs/more
 
 Continue a run exactly with --resume; start a new one from weights with --init (the shipped ones: --init small), or from
-foreign weights (the MobileSAM encoder) with --start FILE. docs/training.md has the recipes and what each cost and reached.
+foreign weights (the MobileSAM encoder) with --start FILE. docs/training.md has the recipes and what each cost and
+reached.
 """
 
 from __future__ import annotations

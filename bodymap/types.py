@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-# The first level of body parts; ``left`` and ``right`` are the person's own. Names and order are public: never change them.
+# The first level of body parts; ``left`` and ``right`` are the person's own. Names and order are public: never
+# change them.
 PART_NAMES: tuple[str, ...] = (
     "head",
     "neck",
@@ -86,11 +87,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Correspondence:
-    """For every foreground pixel of one person in a photograph, a point on the template; everything at the photo's size.
+    """For every foreground pixel of one person in a photograph, a point on the template; everything at the photo's
+    size.
 
     Attributes:
         mask: (H, W) bool.
-        confidence: (H, W) float32 in [0, 1]: the estimated chance that the point lies within 5 cm of the truth; 0 outside.
+        confidence: (H, W) float32 in [0, 1]: the estimated chance that the point lies within 5 cm of the truth; 0
+            outside.
         colour: (H, W, 3) uint8, the colour code; 0 outside.
         uv: (H, W, 2) float32 in [0, 1], v down, NaN outside.
         part: (H, W) int16, index into PART_NAMES, -1 outside.
@@ -116,7 +119,8 @@ class Correspondence:
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """Correspondence of the body and of two garments apart (apps/layered): one Correspondence a layer, absent ones None."""
+    """Correspondence of the body and of two garments apart (apps/layered): one Correspondence a layer, absent ones
+    None."""
 
     body: Correspondence
     upper: Correspondence | None

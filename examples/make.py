@@ -2,9 +2,9 @@
 
     python examples/make.py --pack people.pack --tracer PYTHON_WITH_BPY
 
-The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them from Cycles,
-which sees the same geometry in white, in a white studio. Colour times light is what a diffuse world looks like. ``bpy`` (GPL,
-about a gigabyte) is needed here only, so it may live in an environment of its own.
+The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them
+from Cycles, which sees the same geometry in white, in a white studio. Colour times light is what a diffuse world looks like.
+``bpy`` (GPL, about a gigabyte) is needed here only, so it may live in an environment of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,14 @@ def main() -> None:
             subprocess.run([arguments.tracer, __file__, "--trace", str(scene), str(light)], check=True)
             irradiance = np.load(light)
         # strands are too fine for the traced geometry, which has none: they get the light of a patch around them
-        smooth = np.asarray(Image.fromarray((np.clip(irradiance.mean(-1), 0, 4) * 60).astype(np.uint8)).reduce(24).resize(SIZE[::-1])) / 60
+        smooth = (
+            np.asarray(
+                Image.fromarray((np.clip(irradiance.mean(-1), 0, 4) * 60).astype(np.uint8))
+                .reduce(24)
+                .resize(SIZE[::-1])
+            )
+            / 60
+        )
         irradiance = np.where(hair[..., None], smooth[..., None], irradiance)
         linear = colour * irradiance * (0.62 / np.percentile(irradiance, 75))
         srgb = np.clip(linear, 0, 1) ** (1 / 2.2)
@@ -70,7 +77,12 @@ def _colours(name: str, pack_file: str, scene: Path) -> tuple[np.ndarray, np.nda
         size=SIZE,
         camera=CameraConfig(facing={"front": 1.0}, facing_spread=12.0, framing={"full": 1.0}, roll=0, steep=0),
         pose=PoseConfig(
-            pack=0, procedural=1, procedural_kind={"stand": 1.0}, arms={"down": 1.0}, hands={"relaxed": 1.0}, joint_noise=0.2
+            pack=0,
+            procedural=1,
+            procedural_kind={"stand": 1.0},
+            arms={"down": 1.0},
+            hands={"relaxed": 1.0},
+            joint_noise=0.2,
         ),
     )
     pack = Pack.load(pack_file)
@@ -141,7 +153,9 @@ def trace(scene_file: str, output: str) -> None:
     away = T[2, :3] * [1, 1, 0]
     away /= np.linalg.norm(away)
     side = np.array([away[1], -away[0], 0])
-    bend = [(-6.0, 0.0), (1.2, 0.0)] + [(1.2 + np.sin(a) * 0.8, 0.8 - np.cos(a) * 0.8) for a in np.linspace(0, np.pi / 2, 12)[1:]]
+    bend = [(-6.0, 0.0), (1.2, 0.0)] + [
+        (1.2 + np.sin(a) * 0.8, 0.8 - np.cos(a) * 0.8) for a in np.linspace(0, np.pi / 2, 12)[1:]
+    ]
     profile = bend + [(2.0, 6.0)]
     rows = np.array([[away * d + side * s + [0, 0, z] for s in (-8, 8)] for d, z in profile]).reshape(-1, 3)
     add("studio", rows, np.array([[2 * i, 2 * i + 1, 2 * i + 3, 2 * i + 2] for i in range(len(profile) - 1)]), True)
@@ -151,7 +165,10 @@ def trace(scene_file: str, output: str) -> None:
     world.node_tree.nodes["Background"].inputs[0].default_value = (1, 1, 1, 1)
     world.node_tree.nodes["Background"].inputs[1].default_value = 0.35
     scene.world = world
-    for place, energy, size in ((-away * 2.5 + side * 2.2 + [0, 0, 3.2], 260, 1.4), (-away * 2 - side * 2.5 + [0, 0, 1.8], 60, 2.0)):
+    for place, energy, size in (
+        (-away * 2.5 + side * 2.2 + [0, 0, 3.2], 260, 1.4),
+        (-away * 2 - side * 2.5 + [0, 0, 1.8], 60, 2.0),
+    ):
         lamp = bpy.data.lights.new("lamp", "AREA")
         lamp.energy, lamp.size = energy, size
         thing = bpy.data.objects.new("lamp", lamp)

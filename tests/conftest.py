@@ -1,4 +1,5 @@
-"""One thread for torch: tests run beside each other and on busy machines, where OpenMP's waiting costs more than it gains."""
+"""One thread for torch: tests run beside each other and on busy machines, where OpenMP's waiting costs more than
+it gains."""
 
 import os
 

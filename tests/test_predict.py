@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.oracle import BACKGROUND, Oracle, code_photo
+from support.sizes import PRESETS
 
 import bodymap
 from bodymap import UserError, predict
 from bodymap.config import to_dict
 from bodymap.correspondence_io import load_correspondence
 from bodymap.network import build_model
-from support.sizes import PRESETS
 from bodymap.predictor import BodyMap, PredictorConfig
 from bodymap.surface import load_template
 from bodymap.weights import save_weights
-from tests.support.oracle import BACKGROUND, Oracle, code_photo
 
 PERSON = ("_map.png", "_overlay.png", ".npz")
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
+from support.oracle import BACKGROUND, Oracle, code_photo
+from support.sizes import PRESETS
 
 from bodymap import BodyMap, Correspondence, UserError
 from bodymap.config import to_dict
 from bodymap.foreground import Foreground
 from bodymap.network import build_model
-from support.sizes import PRESETS
 from bodymap.predictor import PredictorConfig, choose_device
 from bodymap.surface import load_template, points
 from bodymap.weights import save_weights
-from tests.support.oracle import BACKGROUND, Oracle, code_photo
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""The BodyMap task: every stage gives finite losses with gradients where it should, learns, and is fed by the real loop."""
+"""The BodyMap task: every stage gives finite losses with gradients where it should, learns, and is fed by the real
+loop."""
 
 import math
 
@@ -29,7 +30,9 @@ def batch():
 def make(tiny: Config, **task) -> BodyMapTask:
     torch.manual_seed(0)
     settings = from_dict(TaskConfig, {**tiny.task, **task})
-    return BodyMapTask(tiny.model, DataConfig(), AugmentConfig(size=(96, 64)), settings, batch_size=4, workers=0, seed=0)
+    return BodyMapTask(
+        tiny.model, DataConfig(), AugmentConfig(size=(96, 64)), settings, batch_size=4, workers=0, seed=0
+    )
 
 
 @pytest.mark.parametrize("stage", ["cse", "bodymap", "both"])

@@ -1,7 +1,8 @@
 """Corrupted coarse correspondence: the true code image with the mistakes that coarse stages make.
 
-The correspondence stream must learn what to keep and what to put right, so it is shown the truth blurred to the CSE stage's
-resolution, displaced, mirrored as a whole (the classic mistake with people seen from behind) or in patches, and with holes.
+The correspondence stream must learn what to keep and what to put right, so it is shown the truth blurred to the CSE
+stage's resolution, displaced, mirrored as a whole (the classic mistake with people seen from behind) or in patches,
+and with holes.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _SHIPPED = Path(__file__).parent / "template.safetensors"
 class Template:
     """One template body. Metres, Z up, front towards -Y, its left hand at +X; UV with v down.
 
-    ``samples`` are S vertices spread over the surface (denser on hands and head, mirror-symmetric) between which geodesic
-    distances are tabulated. Inner surfaces (the mouth) have triangles but are never the answer of a decoder.
+    ``samples`` are S vertices spread over the surface (denser on hands and head, mirror-symmetric) between which
+    geodesic distances are tabulated. Inner surfaces (the mouth) have triangles but are never the answer of a decoder.
     """
 
     vertices: Float[Tensor, "vertex xyz=3"]

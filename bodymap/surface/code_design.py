@@ -1,9 +1,9 @@
 """The colour code's design: candidate embeddings of the body in the RGB cube, and the one that was chosen.
 
-A code is good when the network's error in colour, a few of 256 levels on each channel, is a small error on the body. The
-table of all candidates under noise is in docs/surface.md, made by benchmarks/colour_code.py. A candidate is mirror-symmetric:
-mirroring a point turns (r, g, b) into (1 - r, g, b). Changing ``CHOSEN`` changes what every trained network means; the name
-travels in the weights.
+A code is good when the network's error in colour, a few of 256 levels on each channel, is a small error on the
+body. The table of all candidates under noise is in docs/surface.md, made by benchmarks/colour_code.py. A candidate is
+mirror-symmetric: mirroring a point turns (r, g, b) into (1 - r, g, b). Changing ``CHOSEN`` changes what every trained
+network means; the name travels in the weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def stretched(body: RawBody, hands: float, head: float) -> np.ndarray:
-    """Rest vertices with the hands scaled about the wrists and the head about the top of the neck, blended by skin weight."""
+    """Rest vertices with the hands scaled about the wrists and the head about the top of the neck, blended by skin
+    weight."""
     v = body.vertices.copy()
     for side in "LR":
         v += np.clip(body.hand_weight[side], 0, 1)[:, None] * (body.vertices - body.wrists[side]) * (hands - 1)

@@ -92,7 +92,8 @@ def _decode_expectation(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Te
 def _windowed_expectation(
     p: Float[Tensor, "point 3 256"], centre: Float[Tensor, "point 3"]
 ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "point 3"]]:
-    """(colour in [0, 1], mass): each channel's mean over the bins within WINDOW of the centre, and the mass found there."""
+    """(colour in [0, 1], mass): each channel's mean over the bins within WINDOW of the centre, and the mass found
+    there."""
     offsets = torch.arange(-WINDOW, WINDOW + 1, device=p.device)
     bins = centre.round().long()[..., None] + offsets
     valid = (bins >= 0) & (bins < BINS)
@@ -106,7 +107,8 @@ def _windowed_expectation(
 def _project_near(
     t: Template, colours: Float[Tensor, "point rgb=3"], sample: Int[Tensor, " point"]
 ) -> points.SurfacePoints:
-    """Projection in colour space, on the surface around a sample only, so that a decoded point cannot jump elsewhere."""
+    """Projection in colour space, on the surface around a sample only, so that a decoded point cannot jump
+    elsewhere."""
     candidates = t.sample_neighbours[sample]
     distance = (t.code[candidates] - colours[:, None]).square().sum(-1)
     nearest = candidates.gather(1, distance.topk(2, largest=False).indices)

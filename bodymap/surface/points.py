@@ -1,4 +1,5 @@
-"""Points on the surface, as (triangle, barycentric): what lies there, its mirror image, and the closest one to a position."""
+"""Points on the surface, as (triangle, barycentric): what lies there, its mirror image, and the closest one to a
+position."""
 
 from __future__ import annotations
 
@@ -114,7 +115,8 @@ def project_on(
 def closest_on_triangle(
     p: Float[Tensor, "... c"], a: Float[Tensor, "... c"], b: Float[Tensor, "... c"], c: Float[Tensor, "... c"]
 ) -> Float[Tensor, "... 3"]:
-    """Barycentric coordinates of the point of triangle abc closest to p (Ericson, Real-Time Collision Detection, 5.1.5).
+    """Barycentric coordinates of the point of triangle abc closest to p (Ericson, Real-Time Collision Detection,
+    5.1.5).
 
     The plane's answer where it lies inside, else the best of the three edges; degenerate triangles fall to an edge.
     """
@@ -153,7 +155,8 @@ def nearest_vertices(
     count: int = 1,
     key: str | None = None,
 ) -> Int[Tensor, "point count"]:
-    """Indices of the nearest outer vertices in the space of ``field``: a k-d tree on the CPU, blocks of distances elsewhere."""
+    """Indices of the nearest outer vertices in the space of ``field``: a k-d tree on the CPU, blocks of distances
+    elsewhere."""
     outer = _outer_vertices(t)
     if queries.device.type == "cpu":
         from scipy.spatial import cKDTree

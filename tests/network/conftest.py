@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from support.sizes import PRESETS
 from torch import Tensor
 
 from bodymap.network.model import BodyMapNet, build_model
-from support.sizes import PRESETS
 
 
 @dataclass(frozen=True)

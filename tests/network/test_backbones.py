@@ -3,12 +3,12 @@ import sys
 
 import pytest
 import torch
+from support.sizes import PRESETS
 from torch import nn
 
 from bodymap.errors import UserError
 from bodymap.network.backbones import BACKBONES, build_backbone
 from bodymap.network.config import BackboneConfig, ModelConfig
-from support.sizes import PRESETS
 from bodymap.network.tokens import PatchTokens, pad_to_multiple
 from bodymap.network.transformer import VisionTransformer
 

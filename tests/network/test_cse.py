@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from support.sizes import PRESETS
 
 from bodymap.losses.cse import embedding_loss
 from bodymap.losses.facing import facing_loss
@@ -15,7 +16,6 @@ from bodymap.network.cse import (
     mask_from_foreground,
 )
 from bodymap.network.model import build_model
-from support.sizes import PRESETS
 
 
 @pytest.mark.parametrize("size", [(64, 48), (33, 50), (8, 7)])

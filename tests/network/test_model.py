@@ -3,13 +3,13 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from support.sizes import PRESETS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bodymap.losses import classification_loss, silhouette_loss
 from bodymap.network.config import FusionConfig, ModelConfig
 from bodymap.network.heads import BINS, ScoreHead, features_at
 from bodymap.network.model import build_model
-from support.sizes import PRESETS
 
 
 def count(network) -> int:

@@ -1,11 +1,11 @@
 import pytest
 import torch
+from support.sizes import PRESETS
 
 from bodymap.errors import UserError
 from bodymap.network.backbones import build_backbone
 from bodymap.network.config import BackboneConfig
 from bodymap.network.model import build_model
-from support.sizes import PRESETS
 from bodymap.network.pretrained import load_mobilesam, load_trial, mobilesam_names, warm_start
 
 # Spelled out, not computed: (MobileSAM's name, timm's name).

@@ -10,7 +10,7 @@ import torch
 
 from bodymap.surface import load_template, points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
-from tests.support.pictures import template_sample
+from support.pictures import template_sample
 
 MAGENTA = np.array([255, 0, 255], np.uint8)
 UPPER, LOWER, SKIN, HAIR, SHOES = (LAYER_NAMES.index(n) for n in ("upper", "lower", "skin", "hair", "shoes"))

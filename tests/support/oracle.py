@@ -13,7 +13,7 @@ from torch import nn
 from bodymap.network.cse import CSEOutput
 from bodymap.network.model import Prediction
 from bodymap.types import Sample
-from tests.support.pictures import template_sample
+from support.pictures import template_sample
 
 BACKGROUND = np.array([0, 0, 255], np.uint8)  # far from every code
 BINS = torch.arange(256.0)

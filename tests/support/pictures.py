@@ -12,7 +12,9 @@ from bodymap.surface import load_template, points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Camera, Sample
 
 
-def template_sample(facing: float = 0.0, size: tuple[int, int] = (128, 96), seed: int = 0, scale: float = 0.9) -> Sample:
+def template_sample(
+    facing: float = 0.0, size: tuple[int, int] = (128, 96), seed: int = 0, scale: float = 0.9
+) -> Sample:
     """The template seen from ``facing`` radians (0 front, pi back) by a far camera, painted in its code, on noise.
 
     Upper body and arms are labelled upper, legs lower, feet shoes, the rest skin.

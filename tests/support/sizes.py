@@ -7,4 +7,6 @@ from bodymap.network.config import ModelConfig
 from bodymap.train import Config
 
 _FOLDER = Path(__file__).parents[2] / "configs" / "bodymap"
-PRESETS: dict[str, ModelConfig] = {file.stem: load_config(Config, file).model for file in sorted(_FOLDER.glob("*.yaml"))}
+PRESETS: dict[str, ModelConfig] = {
+    file.stem: load_config(Config, file).model for file in sorted(_FOLDER.glob("*.yaml"))
+}

@@ -41,7 +41,9 @@ def test_closest_on_triangle_hits_corners_edges_and_inside():
         (0.5, 0.5, 7.0): (0.5, 0.25, 0.25),
     }
     for p, expected in cases.items():
-        torch.testing.assert_close(points.closest_on_triangle(torch.tensor(p), a, b, c), torch.tensor(expected, dtype=torch.float))
+        torch.testing.assert_close(
+            points.closest_on_triangle(torch.tensor(p), a, b, c), torch.tensor(expected, dtype=torch.float)
+        )
     # a degenerate triangle is a segment
     line = points.closest_on_triangle(torch.tensor([0.5, 1.0, 0]), a, b, b)
     torch.testing.assert_close(line[0], torch.tensor(0.75))

@@ -56,7 +56,9 @@ def test_mirror_is_an_involution_that_negates_x(t):
     barycentric /= barycentric.sum(1, keepdim=True)
     image = points.mirror(t, triangle, barycentric)
     flip = torch.tensor([-1.0, 1, 1])
-    torch.testing.assert_close(points.position(t, *image), points.position(t, triangle, barycentric) * flip, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        points.position(t, *image), points.position(t, triangle, barycentric) * flip, atol=1e-4, rtol=0
+    )
     expected = points.code(t, triangle, barycentric) * flip + torch.tensor([1.0, 0, 0])
     torch.testing.assert_close(points.code(t, *image), expected, atol=2e-3, rtol=0)
     again = points.mirror(t, *image)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.mapped import correspondence
 
 from bodymap.surface import load_template, points
 from bodymap.warping import evening
 from bodymap.warping import grid as grids
-from tests.support.mapped import correspondence
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from support.mapped import HAIR, LOWER, SHOES, SKIN, UPPER, layer_at
 
 from bodymap.surface import load_template, points
 from bodymap.warping.atlas import get_atlas, sample_texture, triangle_islands
 from bodymap.warping.fill import MIRRORED, OUTSIDE, SEEN, SMOOTH, fill_texture
 from bodymap.warping.image_to_texture import PartialTexture
-from tests.support.mapped import HAIR, LOWER, SHOES, SKIN, UPPER, layer_at
 
 SIZE = 256
 PALETTE = torch.tensor([[0, 0, 0], [0.9, 0.7, 0.6], [0.3, 0.2, 0.1], [0.1, 0.3, 0.8], [0.4, 0.4, 0.1], [0.7, 0.1, 0.1]])

@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 import torch
-
-from bodymap.surface import load_template, points
-from bodymap.types import PART_NAMES
-from bodymap.warping.atlas import get_atlas
-from bodymap.warping.image_to_texture import image_to_texture
-from bodymap.warping.texture_to_image import texture_to_image
-from tests.support.mapped import (
+from support.mapped import (
     LOWER,
     MAGENTA,
     UPPER,
@@ -21,6 +15,12 @@ from tests.support.mapped import (
     waves,
     with_changes,
 )
+
+from bodymap.surface import load_template, points
+from bodymap.types import PART_NAMES
+from bodymap.warping.atlas import get_atlas
+from bodymap.warping.image_to_texture import image_to_texture
+from bodymap.warping.texture_to_image import texture_to_image
 
 SIZE = 384
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
+from support.mapped import correspondence
 
 from bodymap.surface import load_template
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.texture_to_image import halve, texture_to_image
-from tests.support.mapped import correspondence
 
 
 def test_coordinates_as_a_texture_come_back_as_uv():

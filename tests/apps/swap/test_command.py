@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.mapped import psnr
+from support.oracle import Oracle, code_photo
 
 from apps.swap.__main__ import main, reverse_name
 from bodymap import BodyMap, UserError
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template
-from tests.support.mapped import psnr
-from tests.support.oracle import Oracle, code_photo
 
 FAST = ["--texture", "256"]
 

@@ -2,12 +2,7 @@
 
 import numpy as np
 import pytest
-
-from apps.swap import transfer
-from apps.swap.transfer import swap
-from bodymap.errors import UserError
-from bodymap.types import LAYER_NAMES, PART_NAMES
-from tests.support.mapped import (
+from support.mapped import (
     FEET,
     FOREARMS,
     HAIR,
@@ -24,6 +19,11 @@ from tests.support.mapped import (
     waves,
     with_changes,
 )
+
+from apps.swap import transfer
+from apps.swap.transfer import swap
+from bodymap.errors import UserError
+from bodymap.types import LAYER_NAMES, PART_NAMES
 
 ONE = {
     SKIN: (0.9, 0.7, 0.6),
