@@ -17,6 +17,7 @@ from torch import Tensor
 from bodymap.surface import REGION_NAMES, Template
 from bodymap.types import LAYER_NAMES
 from bodymap.warping.atlas import Atlas, get_atlas, triangle_islands
+from bodymap.warping.grid import dilate
 from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.pyramid import push_pull
 from bodymap.warping.symmetry import mirror_unseen
@@ -27,6 +28,8 @@ OUTSIDE, SEEN, MIRRORED, SMOOTH = 0, 1, 2, 3
 # vertices, so that one dark texel at the rim of the seen does not colour all beyond it; garments end about where they
 # were seen to.
 PULL, LAYER_PULL = 30.0, 3.0
+# How far from another layer a garment's texels count as its own, as a share of the texture's side: some 7 mm.
+RIM = 4 / 1024
 # Of the residual's energy; errors of the colours stay below half a step of 1/255.
 TOLERANCE = 1e-4
 _HAIR = LAYER_NAMES.index("hair")
@@ -107,8 +110,11 @@ def fill_texture(
 
 
 def restrict(partial: PartialTexture, layers: tuple[int, ...]) -> PartialTexture:
-    """The texture with all other layers unseen."""
+    """The texture with all other layers unseen, and a rim beside them too: labels end near what they name."""
     own = torch.isin(partial.layer, torch.tensor(layers, device=partial.layer.device))
+    rim = dilate(partial.seen & ~own, max(1, round(partial.layer.shape[0] * RIM)))
+    if bool((own & ~rim).any()):
+        own &= ~rim
     return PartialTexture(partial.colour * own[..., None], partial.confidence * own, partial.layer * own)
 
 
