@@ -2,8 +2,8 @@
 
     python examples/make.py --pack people.pack --tracer PYTHON_WITH_BPY
 
-The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them
-from Cycles, which sees the same geometry in white, in a white studio. Colour times light is what a diffuse world looks like.
+The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them from
+Cycles, which sees the same geometry in white, in a white studio. Colour times light is what a diffuse world looks like.
 ``bpy`` (GPL, about a gigabyte) is needed here only, so it may live in an environment of its own.
 """
 
