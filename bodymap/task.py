@@ -19,9 +19,10 @@ from bodymap.data.augment import Augment
 from bodymap.data.batch import Batch, stack
 from bodymap.data.corruption import CorruptionConfig, corrupt
 from bodymap.data.settings import AugmentConfig, DataConfig
+from bodymap.errors import UserError
 from bodymap.losses.classification import classification_loss, part_weight
-from bodymap.losses.consistency import choose_pairs, consistency_loss, expected_distance
-from bodymap.losses.cse import embedding_loss
+from bodymap.losses.consistency import PixelPairs, choose_pairs, consistency_loss, expected_distance
+from bodymap.losses.cse import embedding_loss, soft_truth
 from bodymap.losses.facing import facing_loss
 from bodymap.losses.geodesic import geodesic_loss
 from bodymap.losses.layer import layer_loss
@@ -69,6 +70,8 @@ class TaskConfig:
 
     Attributes:
         stage: see the module.
+        appearance_start: "cse" starts the appearance stream's encoder of a new run as a copy of the CSE stage's, which
+            knows people already; both must be of one kind. "own" leaves it as it is.
         encoder_factor: the learning rate's factor for encoders that start from photograph-trained weights (tiny_vit).
         pixels: foreground pixels a batch for the classification; geodesic_pixels of these for L_geo.
         cse_pixels: coarse foreground pixels a batch for the embedding loss.
@@ -77,6 +80,7 @@ class TaskConfig:
     """
 
     stage: Literal["cse", "bodymap", "both"] = "both"
+    appearance_start: Literal["own", "cse"] = "own"
     encoder_factor: float = 0.1
     pixels: int = 6000
     geodesic_pixels: int = 768
@@ -107,6 +111,7 @@ class BodyMapTask:
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.template = template if template is not None else load_template()
         self.model = build_model(model, self.template)
+        self._truth: Tensor | None = None  # soft_truth, on the device of the last batch
         self.trains_cse = config.stage in ("cse", "both") and self.model.cse is not None
         self.trains_fine = config.stage in ("bodymap", "both")
         for module in self.model.children():
@@ -123,6 +128,15 @@ class BodyMapTask:
             {"params": [p for p in parameters if p not in slow], "factor": 1.0},
             {"params": [p for p in parameters if p in slow], "factor": self.config.encoder_factor},
         ]
+
+    def begin(self) -> None:
+        """Called once when a new run begins, after its first weights were loaded."""
+        if self.config.appearance_start == "own":
+            return
+        encoder = None if self.model_config.cse is None else self.model_config.cse.encoder
+        if encoder != self.model_config.appearance:
+            raise UserError("task.appearance_start: cse needs a CSE stage whose encoder is set as the appearance is.")
+        self.model.appearance.load_state_dict(self.model.cse.encoder.state_dict())
 
     def batch_source(self):
         from bodymap.training.loader import Loader
@@ -194,12 +208,15 @@ class BodyMapTask:
         inside = triangle >= 0
         chosen = _choose(inside.flatten(), self.config.cse_pixels)
         embedding = cse.embedding.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
-        target = points.nearest_sample(template, triangle.flatten()[chosen], barycentric.flatten(0, 2)[chosen])
+        place = triangle.flatten()[chosen], barycentric.flatten(0, 2)[chosen]
+        target, part = points.nearest_sample(template, *place), points.part(template, *place)
+        if self._truth is None or self._truth.device != target.device:
+            self._truth = soft_truth(template.sample_geodesic, self.config.sigma_geodesic)
         distance = embedding_distance(embedding, self.model.cse.vertex_embedding())
         found = distance.detach().argmin(1)
         return {
             "embedding": embedding_loss(
-                distance, target, template.sample_geodesic, self.model_config.cse.sigma, self.config.sigma_geodesic
+                distance, target, self._truth, self.model_config.cse.sigma, part_weight(part, head=1.0)
             ),
             "cse_silhouette": silhouette_loss(cse.foreground, inside),
             "facing": facing_loss(cse.facing, batch["facing"]),
@@ -210,12 +227,15 @@ class BodyMapTask:
         image, inside = batch["image"], batch["foreground"] & (batch["triangle"] >= 0)
         prediction = self.model(image, *self._inputs(batch, cse, template))
 
-        # scores only at some foreground pixels, never of the whole image
+        # Scores only at some foreground pixels, never of the whole image; all of them taken at once, because each
+        # taking costs a gradient of the features' full size.
         chosen = _choose(inside.flatten(), self.config.pixels)
-        features = prediction.features.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
+        pairs = choose_pairs(inside, self.config.pairs) if self.config.losses.consistency else None
+        wanted = chosen if pairs is None else torch.cat([chosen, pairs.flat(inside.shape[1:])])
+        features = prediction.features.permute(0, 2, 3, 1).flatten(0, 2)[wanted]
+        scores, pair_scores = self.model.scores(features).float().split([len(chosen), len(wanted) - len(chosen)])
         triangle, barycentric = batch["triangle"].flatten()[chosen], batch["barycentric"].flatten(0, 2)[chosen]
         code = points.code(template, triangle, barycentric)
-        scores = self.model.scores(features).float()
         part = points.part(template, triangle, barycentric)
         terms = {
             "classification": classification_loss(scores, code, part_weight(part)),
@@ -227,30 +247,27 @@ class BodyMapTask:
             log_posterior = colour.sample_log_posterior(template, scores[some])
             target = points.nearest_sample(template, triangle[some], barycentric[some])
             terms["geodesic"] = geodesic_loss(log_posterior, target, template.sample_geodesic)
-        if self.config.losses.consistency:
-            terms["consistency"] = self._consistency(batch, prediction, inside, template)
+        if pairs is not None:
+            terms["consistency"] = self._consistency(batch["image"], pairs, pair_scores, template)
         with torch.no_grad():
             error = (scores.argmax(-1) - code * 255).abs().amax(-1)
             terms["metric_within10"] = (error <= 10).float().mean() if len(error) else scores.sum()
         return terms
 
-    def _consistency(self, batch: Batch, prediction: Prediction, inside: Tensor, template: Template) -> Tensor:
-        """L_con (METHOD, section 3)."""
-        pairs = choose_pairs(inside, self.config.pairs)
-        reference, near = pairs.gather(prediction.features)
-        count, neighbours = near.shape[:2]
-        scores = self.model.scores(torch.cat([reference, near.flatten(0, 1)])).float()
+    def _consistency(self, image: Tensor, pairs: PixelPairs, scores: Tensor, template: Template) -> Tensor:
+        """L_con (METHOD, section 3); ``scores`` in the order of ``pairs.flat``."""
+        count, neighbours = pairs.near.shape[:2]
+
+        def parted(values: Tensor) -> tuple[Tensor, Tensor]:
+            return values[:count], values[count:].unflatten(0, (count, neighbours))
+
         posterior = colour.sample_log_posterior(template, scores).exp()
-        distance = expected_distance(
-            posterior[:count], posterior[count:].unflatten(0, (count, neighbours)), template.sample_geodesic
-        )
+        distance = expected_distance(*parted(posterior), template.sample_geodesic)
         if self.config.colours == "photograph":
-            colours = pairs.gather(batch["image"])
+            colours = image.permute(0, 2, 3, 1).flatten(0, 2)[pairs.flat(image.shape[-2:])]
         else:
-            bins = torch.linspace(0, 1, scores.shape[-1], device=scores.device)
-            expected = scores.softmax(-1) @ bins
-            colours = expected[:count], expected[count:].unflatten(0, (count, neighbours))
-        return consistency_loss(distance, *colours, float(template.sample_geodesic.max()))
+            colours = scores.softmax(-1) @ torch.linspace(0, 1, scores.shape[-1], device=scores.device)
+        return consistency_loss(distance, *parted(colours), float(template.sample_geodesic.max()))
 
     def _inputs(self, batch: Batch, cse: CSEOutput | None, template: Template) -> tuple[Tensor, Tensor | None]:
         """(mask, correspondence image), each image's by chance: the CSE stage's own, or the truth with mistakes."""

@@ -2,6 +2,7 @@
 loop."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from support.pictures import template_sample
 from bodymap.config import from_dict
 from bodymap.data.batch import collate
 from bodymap.data.settings import AugmentConfig, DataConfig
+from bodymap.errors import UserError
 from bodymap.network.config import ModelConfig
 from bodymap.task import BodyMapTask, TaskConfig
 from bodymap.train import Config
@@ -51,6 +53,22 @@ def test_each_stage_trains_its_own_parameters_only(tiny, batch, stage):
         assert {"embedding", "cse_silhouette", "facing"} <= set(losses)
     if stage != "cse":
         assert {"classification", "silhouette", "layer", "geodesic", "consistency"} <= set(losses)
+
+
+def test_the_appearance_encoder_may_start_from_the_coarse_stage(tiny):
+    task = make(tiny, appearance_start="cse")
+    ours, coarse = task.model.appearance.state_dict(), task.model.cse.encoder.state_dict()
+    assert not all(torch.equal(ours[name], coarse[name]) for name in ours)
+    task.begin()
+    ours = task.model.appearance.state_dict()
+    assert all(torch.equal(ours[name], coarse[name]) for name in ours)
+    with torch.no_grad():
+        next(task.model.appearance.parameters()).add_(1)
+    assert torch.equal(next(iter(task.model.cse.encoder.state_dict().values())), next(iter(coarse.values())))
+
+    other = replace(tiny, model=replace(tiny.model, appearance=replace(tiny.model.appearance, depth=2)))
+    with pytest.raises(UserError, match="appearance_start"):
+        make(other, appearance_start="cse").begin()
 
 
 def test_terms_can_be_left_out(tiny, batch):

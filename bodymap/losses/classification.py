@@ -35,7 +35,10 @@ def classification_loss(
     return (loss * weight).sum() / weight.sum().clamp(min=1e-12)
 
 
-def part_weight(part: Int[Tensor, " n"], hand: float = 3.0, head: float = 2.0) -> Float[Tensor, " n"]:
-    """A weight for each pixel by its body part (index into PART_NAMES): hands and head count more than the rest (1)."""
-    of_part = [hand if name.endswith("hand") else head if name == "head" else 1.0 for name in PART_NAMES]
+def part_weight(
+    part: Int[Tensor, " n"], hand: float = 3.0, head: float = 2.0, foot: float = 3.0
+) -> Float[Tensor, " n"]:
+    """A weight for each pixel by its body part (index into PART_NAMES): small parts count more than the rest (1)."""
+    by_ending = {"hand": hand, "head": head, "foot": foot}
+    of_part = [by_ending.get(name.rsplit("_", 1)[-1], 1.0) for name in PART_NAMES]
     return torch.tensor(of_part, device=part.device)[part]

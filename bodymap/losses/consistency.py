@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,10 +25,12 @@ class PixelPairs:
     reference: Int[Tensor, "r 2"]
     near: Int[Tensor, "r k 2"]
 
-    def gather(self, image: Float[Tensor, "batch c height width"]) -> tuple[Tensor, Tensor]:
-        """An image's values at the references (R, C) and near them (R, K, C)."""
-        at_reference = image[self.batch, :, self.reference[:, 0], self.reference[:, 1]]
-        return at_reference, image[self.batch[:, None], :, self.near[..., 0], self.near[..., 1]]
+    def flat(self, size: Sequence[int]) -> Int[Tensor, " r+r*k"]:
+        """Indices into (batch height width) pixels in a row: the references, then the pixels near each in turn."""
+        height, width = size
+        reference = (self.batch * height + self.reference[:, 0]) * width + self.reference[:, 1]
+        near = (self.batch[:, None] * height + self.near[..., 0]) * width + self.near[..., 1]
+        return torch.cat([reference, near.flatten()])
 
 
 def choose_pairs(

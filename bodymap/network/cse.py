@@ -13,6 +13,8 @@ from bodymap.network.backbones import build_backbone, normalise_image
 from bodymap.network.config import CSEConfig
 from bodymap.network.tokens import pad_to_multiple
 
+# pixels decoded at a time: their distances to all samples fit a processor's cache
+_BLOCK = 512
 FACING_NAMES = ("front", "left", "back", "right")  # which of the person's sides is towards the camera
 
 
@@ -121,7 +123,12 @@ class CSEStage(nn.Module):
         The colour is the posterior mean over the best sample and its neighbours in colour, which is finer than the
         samples' spacing; the confidence is the posterior mass there.
         """
-        distance = embedding_distance(embedding.float(), self.vertex_embedding())
+        vertices = self.vertex_embedding()
+        parts = [self._decode_block(block, vertices) for block in embedding.float().split(_BLOCK)]
+        return torch.cat([code for code, _ in parts]), torch.cat([confidence for _, confidence in parts])
+
+    def _decode_block(self, embedding: Tensor, vertices: Tensor) -> tuple[Tensor, Tensor]:
+        distance = embedding_distance(embedding, vertices)
         nearest, best = distance.min(-1)
         near = self.neighbours[best]
         mass = ((nearest[:, None] - distance.gather(1, near)) / self.config.sigma).exp()

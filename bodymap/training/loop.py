@@ -93,7 +93,12 @@ def train(
     # ---------------------------------------------------- network and optimiser
     if init is not None and not resume:
         load_into(task.model, load(init).tensors, source=init)
+    if not resume and hasattr(task, "begin"):
+        task.begin()
     task.model.to(device).train()
+    if accelerator.mixed_precision == "bf16":
+        # the layout of half precision's fast kernels: twice as fast a step on CPUs with AMX
+        task.model.to(memory_format=torch.channels_last)
     optimizer = _optimizer(task, config, device)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     average = Average(task.model, config.average) if config.average > 0 else None
@@ -223,13 +228,20 @@ class _Losses(nn.Module):
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     on_gpu = config.device == "auto" and torch.cuda.is_available()
-    half = config.precision == "bfloat16" or (config.precision == "auto" and on_gpu)
+    half = config.precision == "bfloat16" or (config.precision == "auto" and (on_gpu or _cpu_is_fast_in_half()))
     return Accelerator(
         cpu=config.device == "cpu",
         mixed_precision="bf16" if half else "no",
         # A task may leave a stage out of some steps; a single process is not wrapped at all
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+
+
+def _cpu_is_fast_in_half() -> bool:
+    """Whether the processor multiplies matrices in bfloat16 (AMX); without it autocast is several times slower."""
+    # torch has no public question for it yet; where this one is gone, training is as exact as ever and slower
+    asked = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(asked and asked())
 
 
 def _optimizer(task: Task, config: TrainConfig, device: torch.device) -> torch.optim.Optimizer:

@@ -53,11 +53,12 @@ def test_no_pixels_no_loss_but_a_gradient():
     assert loss.item() == 0 and scores.grad is not None
 
 
-def test_hands_and_head_weigh_more():
-    weight = part_weight(torch.arange(len(PART_NAMES)), hand=5.0, head=4.0)
+def test_hands_feet_and_head_weigh_more():
+    weight = part_weight(torch.arange(len(PART_NAMES)), hand=5.0, head=4.0, foot=2.0)
     by_name = dict(zip(PART_NAMES, weight.tolist(), strict=True))
     assert by_name["left_hand"] == by_name["right_hand"] == 5
     assert by_name["head"] == 4
+    assert by_name["left_foot"] == by_name["right_foot"] == 2
     assert by_name["neck"] == by_name["left_forearm"] == by_name["torso_back"] == 1
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from bodymap.losses.consistency import choose_pairs, consistency_loss, expected_distance
-from bodymap.losses.cse import embedding_loss
+from bodymap.losses.cse import embedding_loss, soft_truth
 from bodymap.losses.geodesic import geodesic_loss
 
 
@@ -39,15 +39,22 @@ def test_embedding_loss_is_the_entropy_at_best_and_more_elsewhere(circle):
     truth = (-circle[target] / sigma_g).softmax(-1)
     entropy = -(truth * truth.log()).sum(-1).mean()
     matching = circle[target] * (sigma_e / sigma_g)  # distances in proportion: both softmaxes agree
-    best = embedding_loss(matching, target, circle, sigma_e, sigma_g)
+    best = embedding_loss(matching, target, soft_truth(circle, sigma_g), sigma_e)
     assert torch.allclose(best, entropy, atol=1e-5)
-    assert embedding_loss(matching.roll(1, dims=1), target, circle, sigma_e, sigma_g) > best + 0.1
+    assert embedding_loss(matching.roll(1, dims=1), target, soft_truth(circle, sigma_g), sigma_e) > best + 0.1
 
 
 def test_embedding_loss_with_a_narrow_truth_is_plain_cross_entropy(circle):
     distance, target = torch.rand(5, 12), torch.randint(12, (5,))
     expected = F.cross_entropy(-distance / 0.3, target)
-    assert torch.allclose(embedding_loss(distance, target, circle, 0.3, 0.01), expected, atol=1e-5)
+    assert torch.allclose(embedding_loss(distance, target, soft_truth(circle, 0.01), 0.3), expected, atol=1e-5)
+
+
+def test_embedding_loss_counts_pixels_by_weight(circle):
+    distance, target, truth = torch.rand(2, 12), torch.tensor([1, 7]), soft_truth(circle, 0.4)
+    one, other = (embedding_loss(distance[i : i + 1], target[i : i + 1], truth, 0.1) for i in (0, 1))
+    both = embedding_loss(distance, target, truth, 0.1, torch.tensor([3.0, 1.0]))
+    assert torch.allclose(both, (3 * one + other) / 4, atol=1e-5)
 
 
 def test_embedding_loss_trains_embeddings_on_a_circle(circle, circle_functions):
@@ -62,7 +69,7 @@ def test_embedding_loss_trains_embeddings_on_a_circle(circle, circle_functions):
     for _ in range(80):
         vertices = F.normalize(circle_functions @ basis, dim=-1)
         distance = embedding_distance(F.normalize(pixels, dim=-1), vertices)
-        loss = embedding_loss(distance, target, circle, 0.05, 0.3)
+        loss = embedding_loss(distance, target, soft_truth(circle, 0.3), 0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -120,11 +127,12 @@ def test_pairs_lie_on_the_foreground_near_each_other():
     assert torch.equal(pairs.near, again.near)
 
 
-def test_pairs_gather_what_lies_at_their_pixels():
+def test_pairs_index_pixels_in_a_row():
     foreground = torch.ones(2, 5, 4, dtype=torch.bool)
     image = torch.rand(2, 3, 5, 4)
     pairs = choose_pairs(foreground, count=8, neighbours=2, radius=1, generator=torch.Generator().manual_seed(0))
-    reference, near = pairs.gather(image)
+    taken = image.permute(0, 2, 3, 1).flatten(0, 2)[pairs.flat((5, 4))]
+    reference, near = taken[:8], taken[8:].unflatten(0, (8, 2))
     for r in range(8):
         batch, (row, column) = pairs.batch[r], pairs.reference[r]
         assert torch.equal(reference[r], image[batch, :, row, column])
@@ -134,8 +142,9 @@ def test_pairs_gather_what_lies_at_their_pixels():
 
 def test_an_empty_foreground_costs_nothing(circle):
     pairs = choose_pairs(torch.zeros(1, 4, 4, dtype=torch.bool))
-    reference, near = pairs.gather(torch.rand(1, 3, 4, 4))
+    assert len(pairs.flat((4, 4))) == 0
     distance = expected_distance(torch.zeros(0, 12), torch.zeros(0, 4, 12), circle)
-    assert consistency_loss(distance, reference, near, sigma_geo=2.0).item() == 0
+    assert consistency_loss(distance, torch.zeros(0, 3), torch.zeros(0, 4, 3), sigma_geo=2.0).item() == 0
     assert geodesic_loss(torch.zeros(0, 12), torch.zeros(0, dtype=torch.long), circle).item() == 0
-    assert embedding_loss(torch.zeros(0, 12), torch.zeros(0, dtype=torch.long), circle, 0.1, 0.1).item() == 0
+    nothing = torch.zeros(0, dtype=torch.long)
+    assert embedding_loss(torch.zeros(0, 12), nothing, soft_truth(circle, 0.1), 0.1).item() == 0

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from support.sizes import PRESETS
 
-from bodymap.losses.cse import embedding_loss
+from bodymap.losses.cse import embedding_loss, soft_truth
 from bodymap.losses.facing import facing_loss
 from bodymap.network.cse import (
     CSEOutput,
@@ -146,7 +146,7 @@ def test_stage_learns_place_and_facing(tiny, sphere):
     for _ in range(40):
         output = stage(images)
         distance = embedding_distance(output.embedding.permute(0, 2, 3, 1).flatten(0, 2), stage.vertex_embedding())
-        place = embedding_loss(distance, target, sphere.sample_geodesic, stage.config.sigma, sigma_g=0.05)
+        place = embedding_loss(distance, target, soft_truth(sphere.sample_geodesic, 0.05), stage.config.sigma)
         loss = place + facing_loss(output.facing, facing)
         optimizer.zero_grad()
         loss.backward()
