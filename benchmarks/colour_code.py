@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from bodymap.surface import code_design
-from bodymap.surface.make_template import load_anny, surface_graph
+from bodymap.surface.make_template import surface_graph
+from bodymap.surface.raw_body import load_anny
 
 POINTS = {"body": 900, "hands": 300, "head": 300}
 LEVELS = (0, 2, 5, 10)

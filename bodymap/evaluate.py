@@ -231,13 +231,13 @@ def _model(options: argparse.Namespace) -> tuple[Any, dict]:
 
 def _forgiving(model: Any) -> Callable[[Any], Correspondence]:
     """``predict``; but a picture in which nobody is found gets an empty map instead of ending the evaluation."""
-    from bodymap.evaluation.network import empty_map
+    from bodymap.types import Correspondence
 
     def predict(image):
         try:
             return model.predict(image)
         except UserError:  # the pictures themselves are sound: this is the only thing it can mean
-            return empty_map(image.shape[:2])
+            return Correspondence.empty(image.shape[:2])
 
     return predict
 

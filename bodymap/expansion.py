@@ -63,7 +63,7 @@ def expand(
     """
     left, top, right, bottom = reading.box
     inside = mask[top:bottom, left:right] if mask is not None else _fine_mask(photo, reading, matte, radius)
-    result = empty(reading.size)
+    result = Correspondence.empty(reading.size)
     result.mask[top:bottom, left:right] = inside
 
     for start, stop in _bands(reading):
@@ -130,25 +130,11 @@ def _positions(reading: Reading, rows: np.ndarray, columns: np.ndarray) -> tuple
     return y, x
 
 
-def empty(size: tuple[int, int]) -> Correspondence:
-    """A correspondence of nobody: the background everywhere."""
-    return Correspondence(
-        mask=np.zeros(size, bool),
-        confidence=np.zeros(size, np.float32),
-        colour=np.zeros((*size, 3), np.uint8),
-        uv=np.full((*size, 2), np.nan, np.float32),
-        part=np.full(size, -1, np.int16),
-        triangle=np.full(size, -1, np.int32),
-        barycentric=np.zeros((*size, 3), np.float32),
-        layer=np.zeros(size, np.int8),
-    )
-
-
 def without(correspondence: Correspondence, taken: Bool[np.ndarray, "height width"]) -> Correspondence:
     """The same with some pixels made background, in place."""
     lost = correspondence.mask & taken
     if lost.any():
-        background = empty((1, 1))
+        background = Correspondence.empty((1, 1))
         for name, values in vars(background).items():
             getattr(correspondence, name)[lost] = values[0, 0]
     return correspondence

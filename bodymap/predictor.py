@@ -48,7 +48,8 @@ class PredictorConfig:
     """How photographs are fed to the network; sizes in pixels."""
 
     size: int = DEFAULT  # longest side of a person's crop
-    coarse_size: int = 288  # longest side of the crop for the coarse stage
+    coarse_size: int = 384  # longest side of the crop for the coarse stage
+    coarse_mirror: bool = True  # it also looks at the crop's mirror image: fewer lefts for rights
     margin: float = 0.12  # of the person's longer side, around the box found
     enlarge: float = 3.0  # people smaller than size are scaled up by at most this
     survey_sides: tuple[int, ...] = (224, 448, 896)  # shorter sides of the whole photo when people are looked for
@@ -275,8 +276,9 @@ class BodyMap:
         if self.net.cse is not None:
             scale = min(1.0, self.config.coarse_size / max(shape))
             small = tuple(round_to(side * scale, MULTIPLE) for side in shape)
+            look = self.net.cse.both_ways if self.config.coarse_mirror else self.net.cse
             with self._arithmetic():
-                coarse = self.net.cse(picture if small == shape else self._tensor(resized(window, small)))
+                coarse = look(picture if small == shape else self._tensor(resized(window, small)))
         if given is not None:
             soft = resized(given[top:bottom, left:right].astype(np.float32), shape)
             soft = torch.from_numpy(soft * own).to(self.device)[None, None]

@@ -116,6 +116,20 @@ class Correspondence:
         """(height, width) in pixels."""
         return self.mask.shape[0], self.mask.shape[1]
 
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> Correspondence:
+        """Of a picture of ``size`` (height, width) without anybody: the background everywhere."""
+        return cls(
+            mask=np.zeros(size, bool),
+            confidence=np.zeros(size, np.float32),
+            colour=np.zeros((*size, 3), np.uint8),
+            uv=np.full((*size, 2), np.nan, np.float32),
+            part=np.full(size, -1, np.int16),
+            triangle=np.full(size, -1, np.int32),
+            barycentric=np.zeros((*size, 3), np.float32),
+            layer=np.zeros(size, np.int8),
+        )
+
 
 @dataclass(frozen=True)
 class LayerMaps:

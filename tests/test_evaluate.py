@@ -138,7 +138,7 @@ def test_the_truth_gets_full_marks(template, people):
 
 
 def test_nothing_found_gets_no_marks(template, people):
-    figures = judge.summarise([judge.judge(template, s, network.empty_map(SIZE)) for s in people], worst=2.0)
+    figures = judge.summarise([judge.judge(template, s, Correspondence.empty(SIZE)) for s in people], worst=2.0)
     assert figures["acc_rgb"]["20"] == figures["acc_cm"]["10"] == figures["mask"]["iou"] == figures["gps"]["fixed"] == 0
     assert figures["geodesic"]["mean_cm"] == pytest.approx(200) and figures["ap"]["AP"] == 0
     assert math.isnan(figures["flips"]["all"]["flipped"])
@@ -263,7 +263,7 @@ def folder(tmp_path, template, people):
 
 
 def painted(mask, part):
-    c = network.empty_map(mask.shape)
+    c = Correspondence.empty(mask.shape)
     c.mask[:], c.part[mask], c.layer[mask] = mask, PART_NAMES.index(part), LAYER_NAMES.index("upper")
     c.triangle[mask] = 100
     c.barycentric[mask] = 1 / 3
@@ -312,7 +312,7 @@ def test_mirrored_photographs_and_the_same_person(template, people, folder):
 def test_photographs_without_truth(template, people, tmp_path):
     Image.fromarray(people[0].image).save(tmp_path / "x.png")
     (photo_set,) = read_photo_sets(tmp_path)
-    figures = photos.evaluate_set(photo_set, lambda image: network.empty_map(SIZE), template)
+    figures = photos.evaluate_set(photo_set, lambda image: Correspondence.empty(SIZE), template)
     assert set(figures) == {"photos", "per_photo"}
     assert "nothing to measure" in report.photo_report({"x": figures})
 

@@ -119,22 +119,8 @@ def _joined(decoded):
 
 def _record(mask, triangle, barycentric, confidence, layer) -> Correspondence:
     """A Correspondence of what judging needs: points, confidence and layers; colours, uv and parts stay empty."""
-    record = empty_map(mask.shape)
+    record = Correspondence.empty(mask.shape)
     record.mask[:] = mask
     record.triangle[mask], record.barycentric[mask], record.confidence[mask] = triangle, barycentric, confidence
     record.layer[mask] = layer[mask]
     return record
-
-
-def empty_map(size: tuple[int, int]) -> Correspondence:
-    """The Correspondence of a picture without anybody."""
-    return Correspondence(
-        mask=np.zeros(size, bool),
-        confidence=np.zeros(size, np.float32),
-        colour=np.zeros((*size, 3), np.uint8),
-        uv=np.full((*size, 2), np.nan, np.float32),
-        part=np.full(size, -1, np.int16),
-        triangle=np.full(size, -1, np.int32),
-        barycentric=np.zeros((*size, 3), np.float32),
-        layer=np.zeros(size, np.int8),
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bodymap.network.backbones import build_backbone, normalise_image
@@ -26,11 +26,14 @@ class CSEOutput:
         embedding: unit vectors.
         foreground: logits.
         facing: logits of FACING_NAMES, one set an image.
+        mirrored: where the mirrored image was looked at too, its embedding, turned back: it finds each pixel's place
+            on the person's other side.
     """
 
     embedding: Float[Tensor, "batch dim rows columns"]
     foreground: Float[Tensor, "batch 1 rows columns"]
     facing: Float[Tensor, "batch 4"]
+    mirrored: Float[Tensor, "batch dim rows columns"] | None = None
 
 
 class GlobalContext(nn.Module):
@@ -65,9 +68,16 @@ class CSEStage(nn.Module):
         config: see CSEConfig.
         eigenvectors: (S, K) Laplace-Beltrami eigenvectors of the template at its S samples, smooth ones first.
         code: (S, 3) colour codes of the samples, in [0, 1].
+        mirror: (S,) the sample on the other side of each; None where ``both_ways`` is not needed.
     """
 
-    def __init__(self, config: CSEConfig, eigenvectors: Float[Tensor, "s k"], code: Float[Tensor, "s 3"]):
+    def __init__(
+        self,
+        config: CSEConfig,
+        eigenvectors: Float[Tensor, "s k"],
+        code: Float[Tensor, "s 3"],
+        mirror: Int[Tensor, " s"] | None = None,
+    ):
         super().__init__()
         self.config = config
         self.encoder = build_backbone(config.encoder, channels=3)
@@ -98,6 +108,7 @@ class CSEStage(nn.Module):
         alike = torch.cdist(self.code, self.code, p=torch.inf)
         neighbours = alike.topk(min(config.candidates, len(code)), largest=False).indices
         self.register_buffer("neighbours", neighbours, persistent=False)  # (S, candidates), by colour
+        self.register_buffer("mirror", mirror, persistent=False)
 
     def forward(self, image: Float[Tensor, "batch rgb=3 height width"]) -> CSEOutput:
         """The image is RGB in [0, 1], of any size."""
@@ -111,24 +122,53 @@ class CSEStage(nn.Module):
         y = self.merge4(torch.cat([_resize(y, at4), self.lateral4(at4)], 1))[..., :rows, :columns]
         return CSEOutput(F.normalize(self.embed(y).float(), dim=1), self.foreground(y), facing)
 
+    def both_ways(self, image: Float[Tensor, "batch rgb=3 height width"]) -> CSEOutput:
+        """Looks at the image and at its mirror image: twice the time, fewer lefts for rights.
+
+        The width must be a multiple of 4, so that the cells of both lie on each other.
+        """
+        if image.shape[-1] % 4:
+            raise ValueError(f"the width must be a multiple of 4, not {image.shape[-1]}")
+        output = self(torch.cat([image, image.flip(-1)]))
+        embedding, mirrored = output.embedding.chunk(2)
+        foreground, mirrored_foreground = output.foreground.chunk(2)
+        facing, mirrored_facing = output.facing.chunk(2)
+        swapped = mirrored_facing[:, [FACING_NAMES.index(name) for name in ("front", "right", "back", "left")]]
+        return CSEOutput(
+            embedding,
+            (foreground + mirrored_foreground.flip(-1)) / 2,
+            (facing + swapped) / 2,
+            mirrored.flip(-1),
+        )
+
     def vertex_embedding(self) -> Float[Tensor, "s dim"]:
         """e_v = normalise(Phi C): one unit vector a sample."""
         with torch.autocast(self.basis.device.type, enabled=False):
             return F.normalize(self.eigenvectors @ self.basis.float(), dim=-1)
 
     @torch.no_grad()
-    def decode(self, embedding: Float[Tensor, "n dim"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+    def decode(
+        self, embedding: Float[Tensor, "n dim"], mirrored: Float[Tensor, "n dim"] | None = None
+    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
         """Colour codes in [0, 1] and confidences in [0, 1].
 
         The colour is the posterior mean over the best sample and its neighbours in colour, which is finer than the
         samples' spacing; the confidence is the posterior mass there.
+
+        Args:
+            mirrored: the same pixels' ``CSEOutput.mirrored``; both together decide.
         """
         vertices = self.vertex_embedding()
-        parts = [self._decode_block(block, vertices) for block in embedding.float().split(_BLOCK)]
+        blocks = embedding.float().split(_BLOCK)
+        others = [None] * len(blocks) if mirrored is None else mirrored.float().split(_BLOCK)
+        parts = [self._decode_block(block, other, vertices) for block, other in zip(blocks, others, strict=True)]
         return torch.cat([code for code, _ in parts]), torch.cat([confidence for _, confidence in parts])
 
-    def _decode_block(self, embedding: Tensor, vertices: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode_block(self, embedding: Tensor, mirrored: Tensor | None, vertices: Tensor) -> tuple[Tensor, Tensor]:
         distance = embedding_distance(embedding, vertices)
+        if mirrored is not None:
+            # the mean of both log posteriors, but for constants
+            distance = (distance + embedding_distance(mirrored, vertices[self.mirror])) / 2
         nearest, best = distance.min(-1)
         near = self.neighbours[best]
         mass = ((nearest[:, None] - distance.gather(1, near)) / self.config.sigma).exp()
@@ -159,7 +199,8 @@ def correspondence_image(
     foreground = output.foreground.float().sigmoid()
     # Decoded a little beyond the silhouette too, so that its outermost full-resolution pixels find a colour.
     near = F.max_pool2d(foreground, 3, stride=1, padding=1)[:, 0] > 0.3
-    colour, confidence = stage.decode(output.embedding.permute(0, 2, 3, 1)[near])
+    mirrored = None if output.mirrored is None else output.mirrored.permute(0, 2, 3, 1)[near]
+    colour, confidence = stage.decode(output.embedding.permute(0, 2, 3, 1)[near], mirrored)
     coarse = torch.zeros(batch, rows, columns, 4, device=foreground.device)
     coarse[near] = torch.cat([colour, confidence[:, None]], dim=-1)
     coarse = coarse.permute(0, 3, 1, 2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bodymap.network.backbones import build_backbone, normalise_image
@@ -47,10 +47,16 @@ class Prediction:
 class BodyMapNet(nn.Module):
     """Image, mask and coarse correspondence -> features of which every answer is computed."""
 
-    def __init__(self, config: ModelConfig, eigenvectors: Float[Tensor, "s k"], code: Float[Tensor, "s 3"]):
+    def __init__(
+        self,
+        config: ModelConfig,
+        eigenvectors: Float[Tensor, "s k"],
+        code: Float[Tensor, "s 3"],
+        mirror: Int[Tensor, " s"] | None = None,
+    ):
         super().__init__()
         self.config = config
-        self.cse = None if config.cse is None else CSEStage(config.cse, eigenvectors, code)
+        self.cse = None if config.cse is None else CSEStage(config.cse, eigenvectors, code, mirror)
 
         # -- two streams, each a pyramid of four levels --
         self.appearance = build_backbone(config.appearance, channels=3)
@@ -133,4 +139,4 @@ class BodyMapNet(nn.Module):
 
 def build_model(config: ModelConfig, template: Template) -> BodyMapNet:
     """The network with random weights, for the template's samples and code; nothing is downloaded."""
-    return BodyMapNet(config, template.sample_eigenvectors, template.sample_code)
+    return BodyMapNet(config, template.sample_eigenvectors, template.sample_code, template.sample_mirror)

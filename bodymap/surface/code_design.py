@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from bodymap.surface.make_template import RawBody
+    from bodymap.surface.raw_body import RawBody
 
 
 def stretched(body: RawBody, hands: float, head: float) -> np.ndarray:

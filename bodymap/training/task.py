@@ -45,8 +45,8 @@ class BatchSource(Protocol):
 class Task(Protocol):
     """One thing to learn.
 
-    ``begin``, ``evaluate`` and ``weights_metadata`` are optional. ``begin()`` is called once when a new run begins, after
-    the weights that it starts from were loaded. ``evaluate() -> dict[str, float]`` is called with the averaged
+    ``begin``, ``evaluate`` and ``weights_metadata`` are optional. ``begin()`` is called once when a new run begins,
+    after the weights that it starts from were loaded. ``evaluate() -> dict[str, float]`` is called with the averaged
     weights in ``model``, in eval mode and without gradients, on the first process only.
     """
 

@@ -21,6 +21,7 @@ class Sphere:
     sample_code: Tensor
     sample_geodesic: Tensor
     sample_eigenvectors: Tensor
+    sample_mirror: Tensor  # any involution will do
 
 
 def make_sphere(count: int = 64) -> Sphere:
@@ -34,7 +35,9 @@ def make_sphere(count: int = 64) -> Sphere:
     smooth += [x * (x * x - 3 * y * y), y * (3 * x * x - y * y), z * (x * x - y * y), x * y * z]
     geodesic = (p @ p.T).clamp(-1, 1).arccos()
     geodesic.fill_diagonal_(0)
-    return Sphere(p.float(), ((p + 1) / 2).float(), geodesic.float(), torch.stack(smooth, dim=1).float())
+    return Sphere(
+        p.float(), ((p + 1) / 2).float(), geodesic.float(), torch.stack(smooth, 1).float(), index.long().flip(0)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,33 @@ def test_correspondence_image_never_mixes_two_places(tiny, sphere):
         assert wrong.sum() == 2  # those corners
 
 
+def test_looking_both_ways_sees_a_mirrored_image_alike(tiny):
+    image = torch.rand(1, 3, 48, 40)
+    stage = tiny.cse.eval()
+    with torch.no_grad():
+        here, there = stage.both_ways(image), stage.both_ways(image.flip(-1))
+    assert torch.allclose(here.embedding, stage(image).embedding, atol=1e-5)
+    assert torch.allclose(here.foreground, there.foreground.flip(-1), atol=1e-5)
+    assert torch.allclose(here.embedding, there.mirrored.flip(-1), atol=1e-5)
+    assert torch.allclose(here.facing, there.facing[:, [0, 3, 2, 1]], atol=1e-5)  # left and right change places
+    with pytest.raises(ValueError, match="multiple of 4"):
+        stage.both_ways(image[..., :38])
+
+
+def test_the_mirrored_embedding_settles_a_doubt_between_two_sides(tiny, sphere):
+    with torch.no_grad():
+        tiny.cse.basis.normal_()
+    vertices = tiny.cse.vertex_embedding()
+    left, right = 5, int(sphere.sample_mirror[5])
+    torn = F.normalize(vertices[left] + vertices[right], dim=0)[None]
+    alone = tiny.cse.decode(torn)[1]
+    # the mirror image shows the left place as a right one
+    for place, other in ((left, right), (right, left)):
+        colour, confidence = tiny.cse.decode(torn, vertices[other][None])
+        assert (colour - sphere.sample_code[place]).abs().max() < 0.05
+        assert confidence > alone
+
+
 def test_correspondence_image_of_an_odd_size_is_the_even_one_cut(tiny):
     output = two_halves(tiny.cse, 3, 60)
     whole, cut = (correspondence_image(tiny.cse, output, size) for size in ((40, 48), (37, 46)))
