@@ -25,7 +25,7 @@ from bodymap.losses.consistency import PixelPairs, choose_pairs, consistency_los
 from bodymap.losses.cse import embedding_loss, soft_truth
 from bodymap.losses.facing import facing_loss
 from bodymap.losses.geodesic import geodesic_loss
-from bodymap.losses.layer import layer_loss
+from bodymap.losses.layer import layer_loss, layer_weight
 from bodymap.losses.silhouette import silhouette_loss
 from bodymap.network import Prediction, build_model
 from bodymap.network.config import ModelConfig
@@ -240,7 +240,7 @@ class BodyMapTask:
         terms = {
             "classification": classification_loss(scores, code, part_weight(part)),
             "silhouette": silhouette_loss(prediction.foreground, batch["foreground"]),
-            "layer": layer_loss(prediction.layer, batch["layer"]),
+            "layer": layer_loss(prediction.layer, batch["layer"], layer_weight()),
         }
         if self.config.losses.geodesic:
             some = slice(0, self.config.geodesic_pixels)  # (chosen pixels are in random order)

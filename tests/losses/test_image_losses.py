@@ -8,9 +8,9 @@ from bodymap.errors import UserError
 from bodymap.losses import LOSSES, weighted_sum
 from bodymap.losses.classification import classification_loss, part_weight
 from bodymap.losses.facing import facing_loss, facing_target
-from bodymap.losses.layer import layer_loss
+from bodymap.losses.layer import layer_loss, layer_weight
 from bodymap.losses.silhouette import silhouette_loss
-from bodymap.types import PART_NAMES
+from bodymap.types import LAYER_NAMES, PART_NAMES
 
 
 def test_classification_of_uniform_scores_is_the_logarithm_of_the_bins():
@@ -96,6 +96,10 @@ def test_layer_counts_known_pixels_only():
     expected = F.cross_entropy(logits.permute(0, 2, 3, 1)[known], layer[known])
     assert torch.allclose(layer_loss(logits, layer.to(torch.int16)), expected)
     assert layer_loss(logits, torch.full_like(layer, -1)).item() == 0
+    weight = layer_weight()
+    assert weight[LAYER_NAMES.index("shoes")] > weight[LAYER_NAMES.index("upper")] > weight[0]
+    expected = F.cross_entropy(logits.permute(0, 2, 3, 1)[known], layer[known], weight=weight)
+    assert torch.allclose(layer_loss(logits, layer, weight), expected)
 
 
 def test_facing_is_shared_between_two_directions():

@@ -40,6 +40,26 @@ def code_photo(height: int, facing: float = 0.0, margin: int = 0) -> Sample:
     return replace(sample, image=image, **wider)
 
 
+def _foreground(image):
+    background = torch.from_numpy(BACKGROUND).float().view(1, 3, 1, 1) / 255
+    return ((image - background).abs().amax(1, keepdim=True) - 0.18) * 40
+
+
+class OracleStage:
+    """The coarse stage: the colours at stride 4."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __call__(self, image):
+        self.calls.append(tuple(image.shape[-2:]))
+        small = F.interpolate(image, scale_factor=0.25, mode="nearest-exact")
+        return CSEOutput(small, _foreground(small), torch.zeros(len(image), 4))
+
+    def both_ways(self, image):
+        return self(image)
+
+
 class Oracle(nn.Module):
     """Has what the predictor asks of a network; whatever is not the background colour is a person of that code."""
 
@@ -48,15 +68,7 @@ class Oracle(nn.Module):
         self.nothing = nn.Parameter(torch.zeros(1))
         self.correspondence = True
         self.calls = SimpleNamespace(cse=[], net=[], conditions=[])
-
-    def _foreground(self, image):
-        background = torch.from_numpy(BACKGROUND).float().view(1, 3, 1, 1) / 255
-        return ((image - background).abs().amax(1, keepdim=True) - 0.18) * 40
-
-    def cse(self, image):
-        self.calls.cse.append(tuple(image.shape[-2:]))
-        small = F.interpolate(image, scale_factor=0.25, mode="nearest-exact")
-        return CSEOutput(small, self._foreground(small), torch.zeros(len(image), 4))
+        self.cse = OracleStage(self.calls.cse)
 
     def correspondence_image(self, output, size):
         inside = output.foreground > 0
@@ -69,7 +81,7 @@ class Oracle(nn.Module):
         layer = torch.zeros(1, 7, *image.shape[-2:])
         layer[:, 0] = 9.0
         layer[:, 3] = 1.0
-        return Prediction(image, self._foreground(image), layer, None)
+        return Prediction(image, _foreground(image), layer, None)
 
     def scores(self, features):
         return -(BINS - features[..., None] * 255).square() / 8
