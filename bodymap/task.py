@@ -166,8 +166,10 @@ class BodyMapTask:
         self._settle_norms()
         cse = None
         if self.model.cse is not None:
+            # a stage that is not trained answers as the predictor asks it, looking at the mirror image too
+            look = self.model.cse if self.trains_cse else self.model.cse.both_ways
             with torch.set_grad_enabled(self.trains_cse and torch.is_grad_enabled()):
-                cse = self.model.cse(batch["image"])
+                cse = look(batch["image"])
         terms = self._cse_losses(batch, cse, template) if self.trains_cse and cse is not None else {}
         if self.trains_fine:
             terms |= self._fine_losses(batch, cse, template)
