@@ -304,7 +304,9 @@ def _parse_number(hint: type, value: Any, wrong: UserError) -> int | float:
 
 
 def _read_text(value: Any) -> Any:
-    """A value from the command line as YAML reads it; any other value unchanged."""
+    """A value from the command line, also inside a mapping, as YAML reads it; any other value unchanged."""
+    if isinstance(value, dict):
+        return {key: _read_text(item) for key, item in value.items()}
     if not isinstance(value, _Text):
         return value
     import yaml

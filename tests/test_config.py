@@ -129,6 +129,18 @@ def test_saved_configuration_loads_back_equal(tmp_path):
     assert read_yaml(tmp_path / "config.yaml")["model"]["size"] == [64, 32]
 
 
+def test_values_inside_an_untyped_section_are_read_and_saved(tmp_path):
+    @dataclass(frozen=True)
+    class Loose:
+        task: dict = field(default_factory=dict)
+
+    Loose.__annotations__ = {"task": dict}
+    config = load_config(Loose, None, ["task.rate=0.75", "task.inputs.own=0.5", "task.inputs.name=wide"])
+    assert config.task == {"rate": 0.75, "inputs": {"own": 0.5, "name": "wide"}}
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(Loose, tmp_path / "config.yaml") == config
+
+
 def test_flags_carry_help_and_stand_below_set(tmp_path):
     parser = argparse.ArgumentParser()
     add_config_arguments(parser, Config, {"--steps": "train.steps"})
