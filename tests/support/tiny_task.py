@@ -85,6 +85,6 @@ if __name__ == "__main__":  # run by the tests in processes of its own: tiny.py 
     folder, steps, batch_size, accumulate = sys.argv[1], *map(int, sys.argv[2:5])
     config = TrainConfig(
         steps=steps, batch_size=batch_size, accumulate=accumulate, device="cpu", warmup_steps=2, rate=1e-2, threads=1,
-        preview_minutes=0, tensorboard=False, log_steps=1,
+        preview_minutes=0, precision="float32", tensorboard=False, log_steps=1,
     )  # fmt: skip
     run_command(lambda: train(TinyTask(batch_size, plain=True), config, folder, resume="resume" in sys.argv) and 0)

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 from support.tiny_task import TinyTask
+from torch import nn
 
 from bodymap import weights
 from bodymap.config import read_yaml
@@ -28,8 +30,15 @@ from bodymap.training.task import BatchSource, Task
 
 SETTINGS = {
     "steps": 6, "batch_size": 4, "device": "cpu", "warmup_steps": 2, "rate": 1e-2, "preview_minutes": 0.0,
-    "tensorboard": False, "log_steps": 2, "average": 0.9,
+    "precision": "float32", "tensorboard": False, "log_steps": 2, "average": 0.9,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def another_accelerator():
+    """Accelerate keeps one state a process, and refuses a second precision."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def run(folder, task=None, resume=False, init=None, **changes):
@@ -59,14 +68,27 @@ def test_tiny_task_follows_the_protocol():
     assert isinstance(task, Task) and isinstance(task.batch_source(), BatchSource)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_stopped_by_sigterm_and_resumed_is_bit_equal_to_straight(tmp_path, workers):
-    straight, _ = run(tmp_path / "straight")
-    _, outcome = run(tmp_path / "workers", TinyTask(workers=workers))
+class ConvTask(TinyTask):
+    """Convolutions have a memory layout, which half precision changes."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        torch.manual_seed(6)
+        image = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 2))
+        self.model = nn.Sequential(image, nn.Flatten(), nn.Tanh(), nn.Linear(8, 1))
+
+
+@pytest.mark.parametrize(
+    "kind, workers, precision",
+    [(TinyTask, 0, "float32"), (TinyTask, 2, "float32"), (ConvTask, 0, "bfloat16")],
+)
+def test_stopped_by_sigterm_and_resumed_is_bit_equal_to_straight(tmp_path, kind, workers, precision):
+    straight, _ = run(tmp_path / "straight", kind(), precision=precision)
+    _, outcome = run(tmp_path / "workers", kind(workers=workers), precision=precision)
     assert outcome.reason == "finished"
     assert_same(checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "workers"))  # workers change nothing
 
-    class Stopped(TinyTask):
+    class Stopped(kind):
         def losses(self, batch, progress):
             self.last = (batch, progress)
             if progress.step == 2:
@@ -74,10 +96,10 @@ def test_stopped_by_sigterm_and_resumed_is_bit_equal_to_straight(tmp_path, worke
             return super().losses(batch, progress)
 
     handler = signal.getsignal(signal.SIGTERM)
-    stopped, outcome = run(tmp_path / "two", Stopped(workers=workers))
+    stopped, outcome = run(tmp_path / "two", Stopped(workers=workers), precision=precision)
     assert outcome.reason == "SIGTERM" and outcome.state.step == 3  # the step was finished
     assert signal.getsignal(signal.SIGTERM) == handler
-    resumed, outcome = run(tmp_path / "two", TinyTask(workers=workers), resume=True)
+    resumed, outcome = run(tmp_path / "two", kind(workers=workers), resume=True, precision=precision)
     assert outcome.reason == "finished" and outcome.state.step == 6
     assert straight.seen == stopped.seen + resumed.seen
     assert_same(checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "two"))
