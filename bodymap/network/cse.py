@@ -205,12 +205,36 @@ def correspondence_image(
     coarse[near] = torch.cat([colour, confidence[:, None]], dim=-1)
     coarse = coarse.permute(0, 3, 1, 2)
 
-    # Smooth where neighbours agree; elsewhere the nearest, because two body parts' codes mix to a third part's.
+    # Where neighbours agree their colours are interpolated. Elsewhere the embedding is, and decoded anew: codes of two
+    # body parts would mix to a third part's, and the nearest cell's would leave blocks of four pixels.
     sharp = _upsample_stride4(coarse, size, "nearest-exact")
-    smooth = _upsample_stride4(coarse, size, "bilinear")
-    agree = (smooth - sharp)[:, :3].abs().amax(1, keepdim=True) < 0.05
-    inside = _upsample_stride4(foreground, size, "bilinear") > 0.5
-    return torch.where(agree, smooth, sharp) * inside
+    image = _upsample_stride4(coarse, size, "bilinear")
+    agree = (image - sharp)[:, :3].abs().amax(1) < 0.05
+    inside = _upsample_stride4(foreground, size, "bilinear")[:, 0] > 0.5
+    edge = (inside & ~agree).nonzero(as_tuple=True)
+    if len(edge[0]):
+        mirrored = None if output.mirrored is None else _embedding_at(output.mirrored, edge, size)
+        colour, confidence = stage.decode(_embedding_at(output.embedding, edge, size), mirrored)
+        image.permute(0, 2, 3, 1)[edge] = torch.cat([colour, confidence[:, None]], dim=-1)
+    return image * inside[:, None]
+
+
+def _embedding_at(
+    embedding: Float[Tensor, "batch dim rows columns"], pixels: tuple[Tensor, Tensor, Tensor], size: tuple[int, int]
+) -> Float[Tensor, "n dim"]:
+    """Unit embeddings at (image, row, column) of an image of ``size``, interpolated between the four cells around."""
+    batch, *place = pixels
+    corners = []
+    for pixel, cells, length in zip(place, embedding.shape[-2:], size, strict=True):
+        scale = 0.25 if -(-length // 4) == cells else cells / length
+        position = ((pixel + 0.5) * scale - 0.5).clamp(0, cells - 1)
+        low = position.floor().clamp(max=max(0, cells - 2)).long()
+        corners.append((low, (low + 1).clamp(max=cells - 1), (position - low)[:, None]))
+    (top, bottom, down), (left, right, across) = corners
+    values = embedding.float().permute(0, 2, 3, 1)
+    upper = torch.lerp(values[batch, top, left], values[batch, top, right], across)
+    lower = torch.lerp(values[batch, bottom, left], values[batch, bottom, right], across)
+    return F.normalize(torch.lerp(upper, lower, down), dim=-1)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from bodymap.losses.facing import facing_loss
 from bodymap.network.cse import (
     CSEOutput,
     GlobalContext,
+    _embedding_at,
     correspondence_image,
     embedding_distance,
     mask_from_foreground,
@@ -126,6 +127,31 @@ def test_the_mirrored_embedding_settles_a_doubt_between_two_sides(tiny, sphere):
         colour, confidence = tiny.cse.decode(torn, vertices[other][None])
         assert (colour - sphere.sample_code[place]).abs().max() < 0.05
         assert confidence > alone
+
+
+@pytest.mark.parametrize("size", [(40, 48), (38, 45), (25, 31)])
+def test_embeddings_between_cells_are_those_of_plain_interpolation(size):
+    embedding = torch.randn(2, 16, 10, 12)
+    everywhere = torch.ones(2, *size, dtype=torch.bool).nonzero(as_tuple=True)
+    exact = (-(-size[0] // 4), -(-size[1] // 4)) == (10, 12)
+    whole = F.interpolate(embedding, (40, 48) if exact else size, mode="bilinear")[..., : size[0], : size[1]]
+    expected = F.normalize(whole, dim=1).permute(0, 2, 3, 1).flatten(0, 2)
+    assert torch.allclose(_embedding_at(embedding, everywhere, size), expected, atol=1e-4)
+
+
+def test_a_slanted_edge_between_two_places_has_no_blocks(tiny, sphere):
+    """Two unlike places divided by a diagonal: nearest cells would give steps of four pixels."""
+    with torch.no_grad():
+        tiny.cse.basis.normal_()
+    vertices = tiny.cse.vertex_embedding().detach()
+    row, column = torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")
+    share = ((column - row) / 2 + 0.5).clamp(0, 1)  # cells on the diagonal are torn between both
+    embedding = F.normalize(torch.lerp(vertices[3][:, None, None], vertices[60][:, None, None], share), dim=0)
+    output = CSEOutput(embedding[None], torch.full((1, 1, 24, 24), 20.0), torch.zeros(1, 4))
+    image = correspondence_image(tiny.cse, output, (96, 96))[0, :3]
+    is_right = (image - sphere.sample_code[60].view(3, 1, 1)).abs().amax(0) < 0.02
+    edge = is_right.float().argmax(1)[8:80]  # the first column on the right place, row by row
+    assert (edge.diff() <= 2).all() and (edge.diff() >= 0).all()
 
 
 def test_correspondence_image_of_an_odd_size_is_the_even_one_cut(tiny):
