@@ -206,23 +206,28 @@ def correspondence_image(
     coarse = coarse.permute(0, 3, 1, 2)
 
     # Where neighbours agree their colours are interpolated. Elsewhere the embedding is, and decoded anew: codes of two
-    # body parts would mix to a third part's, and the nearest cell's would leave blocks of four pixels.
+    # body parts would mix to a third part's, and the nearest cell's would leave blocks of four pixels. Cells beyond the
+    # silhouette, which have learned nothing, hardly count.
+    weight = foreground.clamp(min=1e-3)
     sharp = _upsample_stride4(coarse, size, "nearest-exact")
-    image = _upsample_stride4(coarse, size, "bilinear")
+    image = _upsample_stride4(coarse * weight, size, "bilinear") / _upsample_stride4(weight, size, "bilinear")
     agree = (image - sharp)[:, :3].abs().amax(1) < 0.05
     inside = _upsample_stride4(foreground, size, "bilinear")[:, 0] > 0.5
     edge = (inside & ~agree).nonzero(as_tuple=True)
     if len(edge[0]):
-        mirrored = None if output.mirrored is None else _embedding_at(output.mirrored, edge, size)
-        colour, confidence = stage.decode(_embedding_at(output.embedding, edge, size), mirrored)
+        mirrored = None if output.mirrored is None else _embedding_at(output.mirrored, weight, edge, size)
+        colour, confidence = stage.decode(_embedding_at(output.embedding, weight, edge, size), mirrored)
         image.permute(0, 2, 3, 1)[edge] = torch.cat([colour, confidence[:, None]], dim=-1)
     return image * inside[:, None]
 
 
 def _embedding_at(
-    embedding: Float[Tensor, "batch dim rows columns"], pixels: tuple[Tensor, Tensor, Tensor], size: tuple[int, int]
+    embedding: Float[Tensor, "batch dim rows columns"],
+    weight: Float[Tensor, "batch 1 rows columns"],
+    pixels: tuple[Tensor, Tensor, Tensor],
+    size: tuple[int, int],
 ) -> Float[Tensor, "n dim"]:
-    """Unit embeddings at (image, row, column) of an image of ``size``, interpolated between the four cells around."""
+    """Unit embeddings at (image, row, column) of an image of ``size``: the weighted mean of the four cells around."""
     batch, *place = pixels
     corners = []
     for pixel, cells, length in zip(place, embedding.shape[-2:], size, strict=True):
@@ -231,7 +236,7 @@ def _embedding_at(
         low = position.floor().clamp(max=max(0, cells - 2)).long()
         corners.append((low, (low + 1).clamp(max=cells - 1), (position - low)[:, None]))
     (top, bottom, down), (left, right, across) = corners
-    values = embedding.float().permute(0, 2, 3, 1)
+    values = (embedding.float() * weight).permute(0, 2, 3, 1)
     upper = torch.lerp(values[batch, top, left], values[batch, top, right], across)
     lower = torch.lerp(values[batch, bottom, left], values[batch, bottom, right], across)
     return F.normalize(torch.lerp(upper, lower, down), dim=-1)

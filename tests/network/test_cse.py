@@ -131,12 +131,12 @@ def test_the_mirrored_embedding_settles_a_doubt_between_two_sides(tiny, sphere):
 
 @pytest.mark.parametrize("size", [(40, 48), (38, 45), (25, 31)])
 def test_embeddings_between_cells_are_those_of_plain_interpolation(size):
-    embedding = torch.randn(2, 16, 10, 12)
+    embedding, weight = torch.randn(2, 16, 10, 12), torch.rand(2, 1, 10, 12) + 0.1
     everywhere = torch.ones(2, *size, dtype=torch.bool).nonzero(as_tuple=True)
     exact = (-(-size[0] // 4), -(-size[1] // 4)) == (10, 12)
-    whole = F.interpolate(embedding, (40, 48) if exact else size, mode="bilinear")[..., : size[0], : size[1]]
+    whole = F.interpolate(embedding * weight, (40, 48) if exact else size, mode="bilinear")[..., : size[0], : size[1]]
     expected = F.normalize(whole, dim=1).permute(0, 2, 3, 1).flatten(0, 2)
-    assert torch.allclose(_embedding_at(embedding, everywhere, size), expected, atol=1e-4)
+    assert torch.allclose(_embedding_at(embedding, weight, everywhere, size), expected, atol=1e-4)
 
 
 def test_a_slanted_edge_between_two_places_has_no_blocks(tiny, sphere):
@@ -152,6 +152,20 @@ def test_a_slanted_edge_between_two_places_has_no_blocks(tiny, sphere):
     is_right = (image - sphere.sample_code[60].view(3, 1, 1)).abs().amax(0) < 0.02
     edge = is_right.float().argmax(1)[8:80]  # the first column on the right place, row by row
     assert (edge.diff() <= 2).all() and (edge.diff() >= 0).all()
+
+
+def test_what_lies_beyond_the_silhouette_does_not_colour_its_rim(tiny):
+    with torch.no_grad():
+        tiny.cse.basis.normal_()
+    tiny.cse.code = tiny.cse.code.clone()
+    tiny.cse.code[60] = tiny.cse.code[3] + 0.04  # alike enough to be interpolated
+    output = two_halves(tiny.cse, 3, 3)
+    stray = output.embedding.clone()
+    stray[0, :, output.foreground[0, 0] < 0] = tiny.cse.vertex_embedding().detach()[60][:, None]
+    image = correspondence_image(tiny.cse, replace(output, embedding=stray), (40, 48))
+    inside = image[0, 3] > 0
+    assert inside.any()
+    assert (image[0, :3, inside] - tiny.cse.code[3][:, None]).abs().max() < 0.003
 
 
 def test_correspondence_image_of_an_odd_size_is_the_even_one_cut(tiny):
