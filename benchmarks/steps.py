@@ -3,6 +3,7 @@
     python -m benchmarks.steps [--config configs/bodymap/small.yaml] [--shards DIR] [--size 224x160] [--batch 12]
 
 Without --shards the people come from the shipped pack. Reading and augmenting is not in it: see benchmarks.training.
+Starts from --init: an untrained coarse stage is in doubt everywhere, which costs more than any trained one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from bodymap.config import from_dict, load_config
 from bodymap.task import BodyMapTask, TaskConfig
 from bodymap.train import Config
+from bodymap.weights import load, load_into
 
 
 def seconds_per_image(task: BodyMapTask, batch: dict, device: torch.device, half: bool, steps: int) -> float:
@@ -39,6 +41,7 @@ def seconds_per_image(task: BodyMapTask, batch: dict, device: torch.device, half
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="configs/bodymap/small.yaml")
+    parser.add_argument("--init", default="small", help="weights that fit --config; none: random ones")
     parser.add_argument("--shards")
     parser.add_argument("--size")
     parser.add_argument("--batch", type=int, default=12)
@@ -59,6 +62,8 @@ def main() -> None:
             workers=0,
             seed=0,
         )
+        if options.init != "none":
+            load_into(task.model, load(options.init).tensors, source=options.init)
         batch = task.batch_source().batch(0, device)
         for half in (False, True):
             speed = 1 / seconds_per_image(task, batch, device, half, options.steps)

@@ -166,10 +166,8 @@ class BodyMapTask:
         self._settle_norms()
         cse = None
         if self.model.cse is not None:
-            # a stage that is not trained answers as the predictor asks it, looking at the mirror image too
-            look = self.model.cse if self.trains_cse else self.model.cse.both_ways
             with torch.set_grad_enabled(self.trains_cse and torch.is_grad_enabled()):
-                cse = look(batch["image"])
+                cse = self._look(batch["image"])
         terms = self._cse_losses(batch, cse, template) if self.trains_cse and cse is not None else {}
         if self.trains_fine:
             terms |= self._fine_losses(batch, cse, template)
@@ -187,10 +185,13 @@ class BodyMapTask:
         image = batch["image"][:count]
         rows = [image, self._true_code(batch, template)[:count]]
         size = (image.shape[-2], image.shape[-1])
+        mask = coarse = None
         if self.model.cse is not None:
-            rows.append(self.model.correspondence_image(self.model.cse(image), size)[:, :3])
+            cse = self._look(image)
+            mask, coarse = mask_from_foreground(cse, size), self.model.correspondence_image(cse, size)
+            rows.append(coarse[:, :3])
         if self.trains_fine:
-            rows.append(self._fine_code(self.model(image), template))
+            rows.append(self._fine_code(self.model(image, mask, coarse), template))
         sheet = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
         return {"maps": (sheet.clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()}
 
@@ -268,7 +269,8 @@ class BodyMapTask:
         if self.config.colours == "photograph":
             colours = image.permute(0, 2, 3, 1).flatten(0, 2)[pairs.flat(image.shape[-2:])]
         else:
-            colours = scores.softmax(-1) @ torch.linspace(0, 1, scores.shape[-1], device=scores.device)
+            # no matrix product: autocast would round colours to a bin
+            colours = (scores.softmax(-1) * torch.linspace(0, 1, scores.shape[-1], device=scores.device)).sum(-1)
         return consistency_loss(distance, *parted(colours), float(template.sample_geodesic.max()))
 
     def _inputs(self, batch: Batch, cse: CSEOutput | None, template: Template) -> tuple[Tensor, Tensor | None]:
@@ -296,6 +298,10 @@ class BodyMapTask:
         return mask, correspondence
 
     # --------------------------------------------------------------------------------------------------- small parts
+
+    def _look(self, image: Tensor) -> CSEOutput:
+        """The coarse stage; where it is not trained it looks at the mirror image too, as the predictor has it."""
+        return self.model.cse(image) if self.trains_cse else self.model.cse.both_ways(image)
 
     def _settle_norms(self) -> None:
         """A stage that is not trained keeps its batch statistics."""

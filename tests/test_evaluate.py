@@ -85,6 +85,7 @@ class Oracle(torch.nn.Module):
         super().__init__()
         self.answers = {s.image.tobytes(): (s, truth_as_prediction(template, s)) for s in samples}
         self.given = []
+        self.cse = SimpleNamespace(both_ways=self._stage)
         self.codes = {}
         for key, (sample, _) in self.answers.items():
             code = torch.zeros(*SIZE, 3)
@@ -96,7 +97,7 @@ class Oracle(torch.nn.Module):
     def _key(self, image):
         return (image[0].permute(1, 2, 0) * 255).round().byte().numpy().tobytes()
 
-    def cse(self, image):
+    def _stage(self, image):
         sample, _ = self.answers[self._key(image)]
         mask = torch.from_numpy(sample.foreground)
         logits = torch.where(mask, 9.0, -9.0)[None, None]
@@ -112,7 +113,7 @@ class Oracle(torch.nn.Module):
         return torch.cat([code, (code.sum(0) > 0).float()[None]])[None]
 
     def forward(self, image, mask=None, correspondence=None):
-        output = self.cse(image)
+        output = self._stage(image)
         if correspondence is None:
             correspondence = self.correspondence_image(output, SIZE)
         self.given.append(correspondence)

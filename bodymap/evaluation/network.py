@@ -43,6 +43,8 @@ def evaluate_network(
     """
     import torch
 
+    from bodymap.network.cse import mask_from_foreground
+
     if correspondence not in INPUTS:
         raise ValueError(f"correspondence must be one of {INPUTS}, not {correspondence!r}")
     net.eval().to(device)
@@ -52,17 +54,17 @@ def evaluate_network(
             image = _image(sample, device)
             quarter = None
             if correspondence == "cse":
-                output = net.cse(image)
+                output = _look(net, image)
                 predicted = _cse_points(net, template, output, tuple(image.shape[-2:]))
                 quarter = int(output.facing[0].argmax())
             else:
-                given = None
-                if correspondence != "own":
-                    other = _image(samples[index - 1], device) if correspondence == "shuffle" else image
-                    given = _match(net, other, image.shape[-2:])
-                    if correspondence == "zero":
-                        given = torch.zeros_like(given)
-                predicted = _points(net, template, image, given, method)
+                size = tuple(image.shape[-2:])
+                own = _look(net, image)
+                match = own if correspondence != "shuffle" else _look(net, _image(samples[index - 1], device))
+                given = None if net.correspondence is None else net.correspondence_image(match, size)
+                if correspondence == "zero":
+                    given = torch.zeros_like(given)
+                predicted = _points(net, template, image, mask_from_foreground(own, size), given, method)
             judgements.append(judge(template, sample, predicted, quarter))
             step()
     return judgements
@@ -74,15 +76,15 @@ def _image(sample: Sample, device) -> torch.Tensor:
     return torch.from_numpy(sample.image.copy()).permute(2, 0, 1)[None].to(device).float() / 255
 
 
-def _match(net, image, size) -> torch.Tensor:
-    """(1, 4, H, W) correspondence image of a picture, of ``size``."""
-    return net.correspondence_image(net.cse(image), tuple(size))
+def _look(net, image):
+    """The CSE stage as the predictor asks it: both ways, where the width allows."""
+    return net.cse(image) if image.shape[-1] % 4 else net.cse.both_ways(image)
 
 
-def _points(net, template, image, given, method) -> Correspondence:
+def _points(net, template, image, mask, given, method) -> Correspondence:
     from bodymap.surface import colour
 
-    prediction = net(image, None, given)
+    prediction = net(image, mask, given)
     mask = prediction.foreground[0, 0] > 0
     features = prediction.features[0][:, mask].T
     decoded = [

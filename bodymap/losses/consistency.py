@@ -61,8 +61,9 @@ def choose_pairs(
 def expected_distance(
     reference: Float[Tensor, "r s"], near: Float[Tensor, "r k s"], sample_geodesic: Float[Tensor, "s s"]
 ) -> Float[Tensor, "r k"]:
-    """E[D_g(p_r, p)] = P_r G P^T in metres, for posteriors (not logarithms) over the surface samples."""
-    return torch.einsum("rs,rks->rk", reference @ sample_geodesic, near)
+    """E[D_g(p_r, p)] = P_r G P^T in metres, for posteriors (not logarithms) over the surface samples; in float32."""
+    with torch.autocast(reference.device.type, enabled=False):
+        return torch.einsum("rs,rks->rk", reference.float() @ sample_geodesic, near.float())
 
 
 def consistency_loss(

@@ -13,8 +13,8 @@ from bodymap.network.backbones import build_backbone, normalise_image
 from bodymap.network.config import CSEConfig
 from bodymap.network.tokens import pad_to_multiple
 
-# pixels decoded at a time: their distances to all samples fit a processor's cache
-_BLOCK = 512
+# pixels decoded at a time: on a CPU their distances to all samples fit its cache
+_BLOCK, _BLOCK_GPU = 512, 1 << 15
 FACING_NAMES = ("front", "left", "back", "right")  # which of the person's sides is towards the camera
 
 
@@ -127,6 +127,8 @@ class CSEStage(nn.Module):
 
         The width must be a multiple of 4, so that the cells of both lie on each other.
         """
+        if self.mirror is None:
+            raise ValueError("this stage was built without the samples' mirror")
         if image.shape[-1] % 4:
             raise ValueError(f"the width must be a multiple of 4, not {image.shape[-1]}")
         output = self(torch.cat([image, image.flip(-1)]))
@@ -159,16 +161,20 @@ class CSEStage(nn.Module):
             mirrored: the same pixels' ``CSEOutput.mirrored``; both together decide.
         """
         vertices = self.vertex_embedding()
-        blocks = embedding.float().split(_BLOCK)
-        others = [None] * len(blocks) if mirrored is None else mirrored.float().split(_BLOCK)
-        parts = [self._decode_block(block, other, vertices) for block, other in zip(blocks, others, strict=True)]
+        size = _BLOCK_GPU if embedding.is_cuda else _BLOCK
+        blocks = embedding.float().split(size)
+        if mirrored is None:
+            parts = [self._decode_block(embedding_distance(block, vertices)) for block in blocks]
+        else:
+            # the mean of both log posteriors, but for constants
+            opposite = vertices[self.mirror]
+            parts = [
+                self._decode_block((embedding_distance(block, vertices) + embedding_distance(other, opposite)) / 2)
+                for block, other in zip(blocks, mirrored.float().split(size), strict=True)
+            ]
         return torch.cat([code for code, _ in parts]), torch.cat([confidence for _, confidence in parts])
 
-    def _decode_block(self, embedding: Tensor, mirrored: Tensor | None, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        distance = embedding_distance(embedding, vertices)
-        if mirrored is not None:
-            # the mean of both log posteriors, but for constants
-            distance = (distance + embedding_distance(mirrored, vertices[self.mirror])) / 2
+    def _decode_block(self, distance: Float[Tensor, "n s"]) -> tuple[Tensor, Tensor]:
         nearest, best = distance.min(-1)
         near = self.neighbours[best]
         mass = ((nearest[:, None] - distance.gather(1, near)) / self.config.sigma).exp()
@@ -227,11 +233,13 @@ def _embedding_at(
     pixels: tuple[Tensor, Tensor, Tensor],
     size: tuple[int, int],
 ) -> Float[Tensor, "n dim"]:
-    """Unit embeddings at (image, row, column) of an image of ``size``: the weighted mean of the four cells around."""
+    """Unit embeddings at (image, row, column) of an image of ``size``: bilinear between the four cells around, each of
+    which counts by its ``weight``. Cells lie as ``_upsample_stride4`` has them."""
     batch, *place = pixels
     corners = []
+    exact = _is_exact(embedding, size)
     for pixel, cells, length in zip(place, embedding.shape[-2:], size, strict=True):
-        scale = 0.25 if -(-length // 4) == cells else cells / length
+        scale = 0.25 if exact else cells / length
         position = ((pixel + 0.5) * scale - 0.5).clamp(0, cells - 1)
         low = position.floor().clamp(max=max(0, cells - 2)).long()
         corners.append((low, (low + 1).clamp(max=cells - 1), (position - low)[:, None]))
@@ -252,9 +260,14 @@ def mask_from_foreground(output: CSEOutput, size: tuple[int, int]) -> Float[Tens
 def _upsample_stride4(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """To ``size``; where the coarse image is the size's fourth rounded up, exactly by 4, then cut."""
     kind = {"mode": mode} if mode.startswith("nearest") else {"mode": mode, "align_corners": False}
-    if (-(-size[0] // 4), -(-size[1] // 4)) == tuple(x.shape[-2:]):
+    if _is_exact(x, size):
         return F.interpolate(x, scale_factor=4, **kind)[..., : size[0], : size[1]]
     return F.interpolate(x, size=size, **kind)
+
+
+def _is_exact(x: Tensor, size: tuple[int, int]) -> bool:
+    """Whether the coarse image is a fourth of the size, rounded up."""
+    return (-(-size[0] // 4), -(-size[1] // 4)) == tuple(x.shape[-2:])
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:

@@ -151,6 +151,11 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
             raise UserError(f'The checkpoint\'s optimiser knows a parameter "{name}" that is not trained now.')
         state.setdefault(numbers[name], {})[entry] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": content["param_groups"]})
+    # the fused kernels of a GPU want the moments in their parameter's memory layout
+    for parameter, entries in optimizer.state.items():
+        for name, tensor in entries.items():
+            if tensor.shape == parameter.shape:
+                entries[name] = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
 
 
 def _read(file: Path) -> dict[str, Tensor]:

@@ -7,8 +7,9 @@
       weights/         the averaged weights as they ship: what inference and ``init`` read
       previews/, tensorboard/
 
-Two ways to go on: *resume* continues a run as if it had never stopped (bit-equal on a CPU: order of the data,
-augmentation and dropout are functions of the seed and of the samples seen), *init* starts a new run from weights.
+Two ways to go on: *resume* continues a run as if it had never stopped (bit-equal on a CPU of the same kind: order of
+the data, augmentation and dropout are functions of the seed and of the samples seen), *init* starts a new run from
+weights.
 """
 
 from __future__ import annotations
@@ -119,7 +120,8 @@ def train(
         count = sum(parameter.numel() for parameter in trained)
         journal.write(
             "resume" if resume else "start", step=state.step, device=_device_name(device), processes=world,
-            parameters=count, init=str(init) if init is not None else None, **origin(),
+            precision=accelerator.mixed_precision, parameters=count, init=str(init) if init is not None else None,
+            **origin(),
         )  # fmt: skip
         screen.say(
             f"{folder}: {count / 1e6:.2f} M parameters to train on {world} x {_device_name(device)}, "

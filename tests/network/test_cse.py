@@ -129,8 +129,8 @@ def test_the_mirrored_embedding_settles_a_doubt_between_two_sides(tiny, sphere):
         assert confidence > alone
 
 
-@pytest.mark.parametrize("size", [(40, 48), (38, 45), (25, 31)])
-def test_embeddings_between_cells_are_those_of_plain_interpolation(size):
+@pytest.mark.parametrize("size", [(40, 48), (38, 45), (25, 31), (38, 60)])
+def test_embeddings_between_cells_are_those_of_weighted_interpolation(size):
     embedding, weight = torch.randn(2, 16, 10, 12), torch.rand(2, 1, 10, 12) + 0.1
     everywhere = torch.ones(2, *size, dtype=torch.bool).nonzero(as_tuple=True)
     exact = (-(-size[0] // 4), -(-size[1] // 4)) == (10, 12)

@@ -23,6 +23,7 @@ from torch import nn
 from bodymap import weights
 from bodymap.config import read_yaml
 from bodymap.errors import UserError
+from bodymap.training.checkpoint import load_optimizer, optimizer_tensors
 from bodymap.training.journal import read_journal
 from bodymap.training.loop import train
 from bodymap.training.settings import TrainConfig
@@ -105,6 +106,19 @@ def test_stopped_by_sigterm_and_resumed_is_bit_equal_to_straight(tmp_path, kind,
     assert_same(checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "two"))
     a, b = (weights.load(tmp_path / name).tensors for name in ("straight", "two"))
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_restored_moments_have_their_parameters_layout():
+    model = nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.randn(1, 4, 5, 5)).sum().backward()
+    optimizer.step()
+    before = {name: tensor.clone() for name, tensor in optimizer_tensors(optimizer, model).items()}
+    load_optimizer(optimizer, model, {name: tensor.contiguous() for name, tensor in before.items()})
+    state = optimizer.state[model.weight]
+    assert state["exp_avg"].stride() == state["exp_avg_sq"].stride() == model.weight.stride()
+    after = optimizer_tensors(optimizer, model)
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_another_seed_gives_another_run(tmp_path):
