@@ -336,4 +336,4 @@ class BodyMapTask:
 def _choose(mask: Tensor, count: int) -> Tensor:
     """Indices of up to ``count`` random true places of a flat mask, in random order."""
     index = mask.nonzero()[:, 0]
-    return index[torch.randperm(len(index), device="cpu")[:count].to(index.device)]
+    return index[torch.randperm(len(index), device=index.device)[:count]]

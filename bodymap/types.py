@@ -66,7 +66,7 @@ class Sample:
         instance: (H, W) int8: 0 background, 1 the subject, 2.. further people in the picture.
         camera: the camera that took it.
         facing: angle in radians between the subject's front and the direction to the camera: 0 seen from the
-            front, +-pi from behind, +pi/2 when the camera sees the person's left side.
+            front, +-pi from behind, +pi/2 when the camera sees the person's left side. NaN: nobody is in the picture.
         body: what posed the subject (shape coefficients, local joint rotations, names of assets).
         seeds: (person, pose, camera, scene).
     """

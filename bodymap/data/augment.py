@@ -99,6 +99,7 @@ class Augment:
             centre = torch.where(draws.tensor(zoom)[:, None], on_person, centre)
 
         angle = np.where(draws.chosen(config.rotation_share), draws.normal() * config.rotation, 0.0)
+        angle = np.where(draws.chosen(config.turn_share), draws.uniform(-math.pi, math.pi), angle)
         cos, sin = np.cos(angle), np.sin(angle)
         scale_x = np.where(flip, -1, 1) * crop_width / out_width
         scale_y = crop_height / out_height

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def possible_passes(net: Any) -> tuple[str, ...]:
 
 
 def test_samples(which: TestSet, count: int, pack: Any = None, config: Any = None) -> Iterator[Sample]:
-    """The first ``count`` pictures of a set; the same ones every time.
+    """The first ``count`` pictures of a set; the same ones every time, each with somebody in it.
 
     Args:
         pack: a people.pack.Pack; None is the shipped one.
@@ -66,6 +66,7 @@ def test_samples(which: TestSet, count: int, pack: Any = None, config: Any = Non
     from bodymap.people import PeopleConfig, sample
 
     config = PeopleConfig() if config is None else config
+    config = replace(config, scene=replace(config.scene, nobody=0.0))
     for seed in range(FIRST_TEST_SEED, FIRST_TEST_SEED + count):
         yield sample(seed, seed, seed, seed, pack=pack, config=config, split=which.split)
 

@@ -89,6 +89,7 @@ class SceneConfig:
     companions: int = 24  # how many different bystanders exist: they are costly to dress
     occluder: float = 0.2
     distractor: float = 0.3
+    nobody: float = 0.04  # chance that the subject and the bystanders are left out: things are not people
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -66,12 +67,13 @@ def _compose(person: int, pose: int, camera: int, scene: int, pack: Pack, config
     drawn = subject.drawn
     view = draw_view(stream(camera, "camera", split), vertices[drawn], pack.bones, posed, config.size, config.camera)
     actors = [Actor(subject.mesh, torch.from_numpy(vertices.astype(np.float32)), 1)]
+    nobody = stream(scene, "nobody", split).random() < config.scene.nobody
 
     # The rest of the scene.
     around = draw_surroundings(stream(scene, "surroundings", split), pack, config.scene, split)
     light = draw_light(stream(scene, "light", split), around.panorama, around.yaw, config.light)
-    extras = draw_extras(scene, pack, config, split, view.camera, posed, vertices[drawn])
-    stage, rendered = _shoot(actors, extras, view.camera, light, config)
+    extras = draw_extras(scene, pack, config, split, view.camera, posed, vertices[drawn], nobody)
+    stage, rendered = _shoot([] if nobody else actors, extras, view.camera, light, config)
     background = draw_background(stream(scene, "background", split), pack, around, view.camera, config.scene, split)
     background = _on_the_floor(background, rendered, view.camera, vertices[drawn], light)
     image = develop(stream(scene, "photograph", split), _over(background, rendered, config), config.photograph)
@@ -80,7 +82,7 @@ def _compose(person: int, pose: int, camera: int, scene: int, pack: Pack, config
     return Sample(
         image=image,
         camera=view.camera,
-        facing=view.facing,
+        facing=math.nan if nobody else view.facing,
         body=_describe(subject, local, view),
         seeds=(person, pose, camera, scene),
         **truth,
@@ -94,7 +96,7 @@ def _shoot(
     fine = _supersampled(camera, config.supersample)
     stage = set_stage(subject + extras)
     rendered = render(stage, fine, light, config.layers)
-    if extras:
+    if subject and extras:
         visible = int((stage.instance[rendered.triangle] == 1).sum())
         least = config.camera.least_pixels * fine.size[0] * fine.size[1]
         if visible < least or visible < 0.5 * _area(subject, fine):

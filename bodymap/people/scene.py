@@ -25,19 +25,27 @@ _COMPANION_SEEDS = 3_000_000_000
 
 
 def draw_extras(
-    scene: int, pack: Pack, config: PeopleConfig, split: str, camera: Camera, posed: Posed, vertices: np.ndarray
+    scene: int,
+    pack: Pack,
+    config: PeopleConfig,
+    split: str,
+    camera: Camera,
+    posed: Posed,
+    vertices: np.ndarray,
+    nobody: bool = False,
 ) -> list[Actor]:
     """Everything but the subject.
 
     Args:
         posed, vertices: the subject's skeleton and drawn vertices, world.
+        nobody: things only, at least one.
     """
     place = _Place(camera, vertices)
-    actors = _bystanders(stream(scene, "bystanders", split), pack, config, split, place)
+    actors = [] if nobody else _bystanders(stream(scene, "bystanders", split), pack, config, split, place)
     things = stream(scene, "things", split)
     if things.random() < config.scene.occluder:
         actors.append(_thing(_occluder(things, place), things, split))
-    if things.random() < config.scene.distractor:
+    if things.random() < config.scene.distractor or (nobody and not actors):
         for _ in range(int(things.integers(1, 4))):
             actors.append(_thing(_distractor(things, place), things, split))
     seat = _seat(stream(scene, "seat", split), pack, posed)
