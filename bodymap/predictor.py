@@ -32,6 +32,7 @@ from bodymap.types import Correspondence
 from bodymap.upsampling import fill_outside
 
 if TYPE_CHECKING:
+    from bodymap.network.cse import CSEOutput
     from PIL import Image
 
     from bodymap.network import BodyMapNet
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     Photo = str | os.PathLike | Image.Image | np.ndarray
     Mask = str | os.PathLike | Image.Image | np.ndarray
 
-_PIXELS = 1 << 14  # foreground pixels whose 3 x 256 scores are held at a time
+_PIXELS = 1 << 12  # foreground pixels whose scores and evidence are held at a time
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class PredictorConfig:
 
     size: int = DEFAULT  # longest side of a person's crop
     coarse_size: int = 384  # longest side of the crop for the coarse stage
+    coarse_weight: float = 2.0  # of its posterior against the scores' when both are decoded together; 0: scores alone
     coarse_mirror: bool = True  # it also looks at the crop's mirror image: fewer lefts for rights
     margin: float = 0.12  # of the person's longer side, around the box found
     enlarge: float = 3.0  # people smaller than size are scaled up by at most this
@@ -290,12 +292,14 @@ class BodyMap:
             raise UserError("These weights have no coarse stage, which finds people: give a mask of the person.")
         condition = self._condition(coarse, shape, box, guide)
 
+        # a guide takes the coarse stage's place; an RGB-only network knows nothing of it
+        fused = coarse if guide is None and self.net.correspondence is not None else None
         for _ in range(max(1, self.config.passes)):
             with self._arithmetic():
                 answer = self.net(picture, soft, condition)
             probability = answer.foreground[0, 0].float().sigmoid()
             wanted = probability * soft[0, 0].gt(0.05) if given is None else soft[0, 0].float()
-            codes, valid = self._decode(answer.features[0], wanted)
+            codes, valid = self._decode(answer.features[0], wanted, fused)
             condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
 
         if given is None:
@@ -338,9 +342,15 @@ class BodyMap:
         return image
 
     def _decode(
-        self, features: Float[Tensor, "channel rows columns"], wanted: Float[Tensor, "rows columns"]
+        self,
+        features: Float[Tensor, "channel rows columns"],
+        wanted: Float[Tensor, "rows columns"],
+        coarse: CSEOutput | None,
     ) -> tuple[Float[Tensor, "rows columns 4"], Bool[Tensor, "rows columns"]]:
-        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one)."""
+        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one).
+
+        Where the coarse stage is given, its posterior and that of the scores decide together.
+        """
         from bodymap.surface import colour, points
 
         rows, columns = wanted.shape
@@ -353,7 +363,13 @@ class BodyMap:
         for block in index.split(_PIXELS):
             with self._arithmetic():
                 scores = self.net.scores(gathered[block])
-            triangle, barycentric, confidence = colour.decode_scores(self.template, scores.float(), "likelihood")
+            evidence = None
+            if coarse is not None and self.config.coarse_weight > 0:
+                place = torch.zeros_like(block), block // columns, block % columns
+                evidence = self.config.coarse_weight * self.net.evidence_at(coarse, place, (rows, columns))
+            triangle, barycentric, confidence = colour.decode_scores(
+                self.template, scores.float(), "likelihood", evidence
+            )
             code = points.code(self.template, triangle, barycentric)
             codes[block] = torch.cat([code, confidence[:, None]], -1)
         return codes.view(rows, columns, 4), valid

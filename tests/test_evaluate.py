@@ -83,6 +83,7 @@ class Oracle(torch.nn.Module):
 
     def __init__(self, template, samples):
         super().__init__()
+        self.template = template
         self.answers = {s.image.tobytes(): (s, truth_as_prediction(template, s)) for s in samples}
         self.given = []
         self.cse = SimpleNamespace(both_ways=self._stage)
@@ -121,6 +122,10 @@ class Oracle(torch.nn.Module):
         layer[:, LAYER_NAMES.index("upper")] = 1
         return SimpleNamespace(features=correspondence[:, :3], foreground=output.foreground, layer=layer)
 
+    def evidence_at(self, output, pixels, size):
+        code = self.codes[output.key][pixels[1], pixels[2]]
+        return -100 * (code[:, None] - self.template.sample_code).square().sum(-1)
+
     def scores(self, features):
         return -((torch.arange(256) - 255 * features[..., None]) ** 2) / 2
 
@@ -153,7 +158,7 @@ def test_loose_cloth_is_cloth_on_the_legs_of_whoever_wears_a_skirt(template, peo
     assert np.array_equal(judge.loose_cloth(skirt), legs) and legs.any()
 
 
-@pytest.mark.parametrize("method", ["likelihood", "expectation"])
+@pytest.mark.parametrize("method", ["likelihood", "expectation", "fused"])
 def test_the_network_by_itself(template, people, method):
     net = Oracle(template, people)
     figures = {

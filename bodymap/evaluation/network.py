@@ -38,7 +38,8 @@ def evaluate_network(
         correspondence: what the correspondence stream is given: ``own`` the network's CSE match, ``zero`` nothing at
             all, ``shuffle`` the match of the sample before (the last one's for the first). ``cse`` judges the match
             itself. The mask is the CSE stage's in every case.
-        method: decoder of the scores, ``likelihood`` or ``expectation``; has no effect on ``cse``.
+        method: decoder of the scores, ``likelihood`` or ``expectation``, or ``fused``: the likelihood together with the
+            CSE stage's posterior, as the predictor has it. No effect on ``cse``.
         step: called after every picture.
     """
     import torch
@@ -64,7 +65,8 @@ def evaluate_network(
                 given = None if net.correspondence is None else net.correspondence_image(match, size)
                 if correspondence == "zero":
                     given = torch.zeros_like(given)
-                predicted = _points(net, template, image, mask_from_foreground(own, size), given, method)
+                mask = mask_from_foreground(own, size)
+                predicted = _points(net, template, image, mask, given, method, match if method == "fused" else None)
             judgements.append(judge(template, sample, predicted, quarter))
             step()
     return judgements
@@ -81,17 +83,22 @@ def _look(net, image):
     return net.cse(image) if image.shape[-1] % 4 else net.cse.both_ways(image)
 
 
-def _points(net, template, image, mask, given, method) -> Correspondence:
+def _points(net, template, image, mask, given, method, coarse) -> Correspondence:
+    from bodymap.predictor import PredictorConfig
     from bodymap.surface import colour
 
     prediction = net(image, mask, given)
     mask = prediction.foreground[0, 0] > 0
-    features = prediction.features[0][:, mask].T
-    decoded = [
-        colour.decode_scores(template.to(part.device), net.scores(part).float(), method=method)
-        for part in features.split(4096)
-        if len(part)
-    ]
+    decoded = []
+    for place in mask.nonzero().split(4096):
+        row, column = place.unbind(1)
+        evidence = None
+        if coarse is not None:
+            evidence = net.evidence_at(coarse, (row * 0, row, column), tuple(mask.shape))
+            evidence *= PredictorConfig.coarse_weight
+        scores = net.scores(prediction.features[0][:, row, column].T).float()
+        how = "likelihood" if method == "fused" else method
+        decoded.append(colour.decode_scores(template.to(scores.device), scores, how, evidence))
     layer = prediction.layer[0].argmax(dim=0)
     triangle, barycentric, confidence = _joined(decoded)
     return _record(mask.cpu().numpy(), triangle, barycentric, confidence, layer.cpu().numpy())

@@ -18,7 +18,8 @@ _DASH = "–"
 # What the passes of a test set are called on the screen
 _TITLES = {
     "bodymap": "BodyMap",
-    "network": "one pass of the network",
+    "network_fused": "one pass of the network, decoded with the CSE's posterior",
+    "network": "the same, its own scores alone",
     "network_expectation": "the same, expectation decoder",
     "network_cse_zeroed": "the same, CSE input zeroed",
     "network_cse_shuffled": "the same, CSE input of another picture",

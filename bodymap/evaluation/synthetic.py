@@ -39,6 +39,7 @@ TEST_SETS: tuple[TestSet, ...] = (
 
 # Passes of the network by itself: name in the JSON -> (correspondence input, decoder)
 PASSES: dict[str, tuple[str, str]] = {
+    "network_fused": ("own", "fused"),
     "network": ("own", "likelihood"),
     "network_expectation": ("own", "expectation"),
     "network_cse_zeroed": ("zero", "likelihood"),
@@ -52,7 +53,7 @@ def possible_passes(net: Any) -> tuple[str, ...]:
     if getattr(net, "cse", None) is None:
         return ()
     if getattr(net, "correspondence", None) is None:
-        return "network", "network_expectation", "cse"
+        return "network_fused", "network", "network_expectation", "cse"
     return tuple(PASSES)
 
 

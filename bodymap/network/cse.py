@@ -251,6 +251,28 @@ def _embedding_at(
 
 
 @torch.no_grad()
+def evidence_at(
+    stage: CSEStage,
+    output: CSEOutput,
+    pixels: tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]],
+    size: tuple[int, int],
+) -> Float[Tensor, "n s"]:
+    """What the stage says of single pixels: the samples' log likelihoods, up to a constant a pixel.
+
+    Args:
+        pixels: (image, row, column) of each.
+        size: (height, width) of the image in pixels; that which the output was computed from, up to scale.
+    """
+    weight = output.foreground.float().sigmoid().clamp(min=1e-3)
+    vertices = stage.vertex_embedding()
+    distance = embedding_distance(_embedding_at(output.embedding, weight, pixels, size), vertices)
+    if output.mirrored is not None:
+        other = _embedding_at(output.mirrored, weight, pixels, size)
+        distance = (distance + embedding_distance(other, vertices[stage.mirror])) / 2
+    return distance.mul_(-1 / stage.config.sigma)
+
+
+@torch.no_grad()
 def mask_from_foreground(output: CSEOutput, size: tuple[int, int]) -> Float[Tensor, "batch 1 height width"]:
     """A soft mask in [0, 1], dilated by about one coarse pixel so that the decoder can refine it inwards."""
     foreground = F.max_pool2d(output.foreground.float().sigmoid(), 3, stride=1, padding=1)

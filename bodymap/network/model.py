@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bodymap.network.backbones import build_backbone, normalise_image
 from bodymap.network.config import ModelConfig
-from bodymap.network.cse import CSEOutput, CSEStage, correspondence_image, mask_from_foreground
+from bodymap.network.cse import CSEOutput, CSEStage, correspondence_image, evidence_at, mask_from_foreground
 from bodymap.network.decoder import Decoder
 from bodymap.network.fusion import Fusion
 from bodymap.network.heads import DenseHeads, ScoreHead
@@ -135,6 +135,12 @@ class BodyMapNet(nn.Module):
     def correspondence_image(self, cse: CSEOutput, size: tuple[int, int]) -> Float[Tensor, "batch 4 height width"]:
         """The CSE match at ``size``: colour code of the best surface point (0 outside) and confidence."""
         return correspondence_image(self.cse, cse, size)
+
+    def evidence_at(
+        self, cse: CSEOutput, pixels: tuple[Int[Tensor, " n"], ...], size: tuple[int, int]
+    ) -> Float[Tensor, "n s"]:
+        """The CSE stage's log likelihoods of the surface samples at single pixels (image, row, column)."""
+        return evidence_at(self.cse, cse, pixels, size)
 
 
 def build_model(config: ModelConfig, template: Template) -> BodyMapNet:

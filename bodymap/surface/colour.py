@@ -23,6 +23,8 @@ BINS = 256
 # Radius within which the posterior's mass counts as confidence, metres; half width of the refining window, bins.
 CONFIDENCE_RADIUS = 0.05
 WINDOW = 8
+# Scores and evidence come from one picture and err together: their product taken at face value would be far too sure.
+FUSED_TEMPER = 0.4
 _BLOCK = 4096
 
 
@@ -46,24 +48,37 @@ def sample_log_posterior(t: Template, scores: Float[Tensor, "point 3 256"]) -> F
 
 
 def decode_scores(
-    t: Template, scores: Float[Tensor, "point 3 256"], method: Literal["likelihood", "expectation"] = "likelihood"
+    t: Template,
+    scores: Float[Tensor, "point 3 256"],
+    method: Literal["likelihood", "expectation"] = "likelihood",
+    evidence: Float[Tensor, "point sample"] | None = None,
 ) -> tuple[Int[Tensor, " point"], Float[Tensor, "point 3"], Float[Tensor, " point"]]:
     """Decodes scores to (triangle, barycentric, confidence); confidence in [0, 1], streamed in blocks.
 
     Confidence is the posterior's mass within CONFIDENCE_RADIUS (geodesic) of the answer; with ``expectation`` the
     product over the channels of the mass inside the window around the mode.
+
+    Args:
+        evidence: what else is known of the pixels: log likelihoods of the samples, up to a constant a pixel
+            (``network.cse.evidence_at``). Both are multiplied; only with ``likelihood``.
     """
     if method not in ("likelihood", "expectation"):
         raise ValueError(f"method is 'likelihood' or 'expectation', not {method!r}")
-    decode = _decode_likelihood if method == "likelihood" else _decode_expectation
-    blocks = [decode(t, scores[i : i + _BLOCK]) for i in range(0, len(scores), _BLOCK)]
+    if evidence is not None and method != "likelihood":
+        raise ValueError("only the method 'likelihood' takes evidence")
+    starts = range(0, len(scores), _BLOCK)
+    if method == "expectation":
+        blocks = [_decode_expectation(t, scores[i : i + _BLOCK]) for i in starts]
+    else:
+        more = [None if evidence is None else evidence[i : i + _BLOCK] for i in starts]
+        blocks = [_decode_likelihood(t, scores[i : i + _BLOCK], e) for i, e in zip(starts, more, strict=True)]
     if not blocks:
         empty = torch.zeros(0, device=scores.device)
         return empty.long(), empty.reshape(0, 3), empty
     return tuple(torch.cat(parts) for parts in zip(*blocks, strict=True))  # type: ignore[return-value]
 
 
-def _decode_likelihood(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _decode_likelihood(t: Template, scores: Tensor, evidence: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     # to find the place, each sample's nearest bin is enough; samples lead, so that rows are copied whole
     log_p = scores.float().log_softmax(-1)
     rows = log_p.permute(1, 2, 0).contiguous()
@@ -71,29 +86,36 @@ def _decode_likelihood(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Ten
     likelihood = rows[0][bins[:, 0]]
     likelihood += rows[1][bins[:, 1]]
     likelihood += rows[2][bins[:, 2]]
+    if evidence is not None:
+        likelihood.add_(evidence.T).mul_(FUSED_TEMPER)
     top, best = likelihood.max(0)
     near = _near_samples(t)[best].T
     # (clamped: numbers below the smallest normal float make exp many times slower)
     p = likelihood.sub_(top).clamp_(min=-40).exp_()
-    confidence = p.gather(0, near.clamp_min(0)).masked_fill(near < 0, 0).sum(0) / p.sum(0)
+    mass = p.gather(0, near.clamp_min(0)).masked_fill(near < 0, 0)
+    confidence = mass.sum(0) / p.sum(0)
 
     # within the window around the sample's own code the channels are single-peaked: their expectation beats the bins
     centre = t.code[t.samples[best]] * (BINS - 1)
-    colours, _ = _windowed_expectation(log_p.exp(), centre)
+    colours, _, peaked = _windowed_expectation(log_p.exp(), centre)
+    if evidence is not None:
+        # evidence has no channels: where theirs hardly peak, the posterior mean over the samples around says more
+        mean = (mass[..., None] * t.sample_code[near.clamp_min(0)]).sum(0) / mass.sum(0)[:, None]
+        colours = torch.lerp(mean, colours, peaked)
     return *_project_near(t, colours, best), confidence.clamp(0, 1)
 
 
 def _decode_expectation(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     p = scores.float().softmax(-1)
-    colours, mass = _windowed_expectation(p, p.argmax(-1).to(p.dtype))
+    colours, mass, _ = _windowed_expectation(p, p.argmax(-1).to(p.dtype))
     return *decode_colour(t, colours), mass.prod(-1)
 
 
 def _windowed_expectation(
     p: Float[Tensor, "point 3 256"], centre: Float[Tensor, "point 3"]
-) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "point 3"]]:
-    """(colour in [0, 1], mass): each channel's mean over the bins within WINDOW of the centre, and the mass found
-    there."""
+) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "point 3"], Float[Tensor, "point 3"]]:
+    """(colour in [0, 1], mass, peaked): each channel's mean over the bins within WINDOW of the centre, the mass found
+    there, and from 0 to 1 how much narrower it is than a flat window."""
     offsets = torch.arange(-WINDOW, WINDOW + 1, device=p.device)
     bins = centre.round().long()[..., None] + offsets
     valid = (bins >= 0) & (bins < BINS)
@@ -101,7 +123,9 @@ def _windowed_expectation(
     mass = weight.sum(-1)
     # no mass at all (a channel that contradicts the other two): stay at the centre
     mean = (weight * bins).sum(-1) / mass.clamp_min(1e-8)
-    return torch.where(mass > 1e-8, mean, centre) / (BINS - 1), mass
+    variance = (weight * (bins - mean[..., None]).square()).sum(-1) / mass.clamp_min(1e-8)
+    peaked = (1 - variance / (WINDOW * (WINDOW + 1) / 3)).clamp(0, 1)
+    return torch.where(mass > 1e-8, mean, centre) / (BINS - 1), mass, peaked
 
 
 def _project_near(

@@ -14,6 +14,7 @@ from bodymap.network.cse import (
     _embedding_at,
     correspondence_image,
     embedding_distance,
+    evidence_at,
     mask_from_foreground,
 )
 from bodymap.network.model import build_model
@@ -127,6 +128,19 @@ def test_the_mirrored_embedding_settles_a_doubt_between_two_sides(tiny, sphere):
         colour, confidence = tiny.cse.decode(torn, vertices[other][None])
         assert (colour - sphere.sample_code[place]).abs().max() < 0.05
         assert confidence > alone
+
+
+def test_evidence_at_pixels_is_highest_for_what_they_show(tiny, sphere):
+    with torch.no_grad():
+        tiny.cse.basis.normal_()
+    output, mirror = two_halves(tiny.cse, 3, 60), sphere.sample_mirror
+    pixels = torch.tensor([0, 0]), torch.tensor([20, 20]), torch.tensor([12, 36])
+    evidence = evidence_at(tiny.cse, output, pixels, (40, 48))
+    assert evidence.shape == (2, len(sphere.sample_code)) and evidence.argmax(1).tolist() == [3, 60]
+    # the mirror image agrees on the left half only
+    both = replace(output, mirrored=two_halves(tiny.cse, int(mirror[3]), int(mirror[5])).embedding)
+    doubt = evidence_at(tiny.cse, both, pixels, (40, 48)) - evidence
+    assert abs(doubt[0, 3]) < 0.1 and doubt[1, 60] < -0.5
 
 
 @pytest.mark.parametrize("size", [(40, 48), (38, 45), (25, 31), (38, 60)])

@@ -12,6 +12,7 @@ from torch import nn
 
 from bodymap.network.cse import CSEOutput
 from bodymap.network.model import Prediction
+from bodymap.surface import load_template
 from bodymap.types import Sample
 from support.pictures import template_sample
 
@@ -74,6 +75,12 @@ class Oracle(nn.Module):
         inside = output.foreground > 0
         image = torch.cat([output.embedding * inside, inside.float()], 1)
         return F.interpolate(image, size, mode="nearest-exact")
+
+    def evidence_at(self, output, pixels, size):
+        image, row, column = pixels
+        rows, columns = output.embedding.shape[-2:]
+        code = output.embedding[image, :, row * rows // size[0], column * columns // size[1]]
+        return -(255 * (code[:, None] - load_template().sample_code)).square().sum(-1) / 400
 
     def forward(self, image, mask, correspondence):
         self.calls.net.append(tuple(image.shape[-2:]))

@@ -89,6 +89,22 @@ def test_likelihood_survives_two_hypotheses_where_expectation_mixes_them(t, some
     assert errors["likelihood"] < 0.6 * errors["expectation"]
 
 
+def test_evidence_settles_what_the_scores_leave_open(t, some):
+    right, mirrored = points.code(t, *some), points.code(t, *points.mirror(t, *some))
+    far = (right[:, 0] - mirrored[:, 0]).abs() > 0.3
+    truth = some[0][far], some[1][far]
+    scores = (gaussian_scores(right[far]).softmax(-1) + gaussian_scores(mirrored[far]).softmax(-1) + 1e-9).log()
+    sample = points.nearest_sample(t, *truth)
+    for sign in (1, -1):  # evidence for the place, and against it
+        evidence = -sign * 20 * t.sample_geodesic[sample].clamp(max=1)
+        triangle, barycentric, confidence = colour.decode_scores(t, scores, evidence=evidence)
+        wrong = (distance(t, truth, (triangle, barycentric)) > 0.05).float().mean()
+        assert wrong < 0.02 if sign > 0 else wrong > 0.98
+        assert confidence.min() >= 0 and confidence.max() <= 1
+    with pytest.raises(ValueError, match="evidence"):
+        colour.decode_scores(t, scores, "expectation", evidence)
+
+
 def test_posterior_is_normalised_and_differentiable(t, some):
     scores = gaussian_scores(points.code(t, some[0][:20], some[1][:20])).requires_grad_()
     log_p = colour.sample_log_posterior(t, scores)
