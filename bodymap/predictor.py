@@ -32,10 +32,10 @@ from bodymap.types import Correspondence
 from bodymap.upsampling import fill_outside
 
 if TYPE_CHECKING:
-    from bodymap.network.cse import CSEOutput
     from PIL import Image
 
     from bodymap.network import BodyMapNet
+    from bodymap.network.cse import CSEOutput
     from bodymap.surface import Template
 
     Photo = str | os.PathLike | Image.Image | np.ndarray

@@ -38,8 +38,8 @@ class AugmentConfig:
         zoom: range of scales of crops placed on the person; ``zoom_share`` of them.
         slide: how far ordinary crops leave the middle; 0.5 reaches the picture's edge.
         aspect: largest relative stretch of the width.
-        rotation: standard deviation in radians, for ``rotation_share``; ``turn_share`` gets any angle at all: people lie
-            down, stand on their hands, and are photographed with the camera on its side.
+        rotation: standard deviation in radians, for ``rotation_share``; ``turn_share`` gets any angle at all: people
+            lie down, stand on their hands, and are photographed with the camera on its side.
         flip_share: mirrored, the truth with it.
         brightness, contrast, saturation: factor ranges; ``channel``: standard deviation of each channel's factor.
         hue: largest turn in radians.
