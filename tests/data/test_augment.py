@@ -181,6 +181,7 @@ def test_mirroring_only_some_samples_and_prefixed_maps(template):
         {"wide_share": 1.0},
         {"zoom_share": 1.0},
         {"rotation_share": 1.0, "rotation": 0.4},
+        {"turn_share": 1.0},
         {"aspect": 0.2},
         {
             "flip_share": 0.5,

@@ -16,7 +16,7 @@ from bodymap.surface import points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Sample
 
 SIZE = (128, 96)
-ALONE = SceneConfig(bystander=0, occluder=0, distractor=0)
+ALONE = SceneConfig(bystander=0, occluder=0, distractor=0, nobody=0)
 PLAIN = PeopleConfig(size=SIZE, scene=ALONE)
 
 
@@ -131,6 +131,21 @@ def test_people_are_seen_from_all_sides() -> None:
     angle = np.abs((angle + np.pi) % (2 * np.pi) - np.pi)
     assert (angle > np.radians(60)).mean() > 0.45
     assert (angle < np.radians(45)).mean() > 0.35
+
+
+def test_pictures_without_anybody_hold_things_only() -> None:
+    empty = PeopleConfig(size=SIZE, scene=SceneConfig(nobody=1))
+    images = []
+    for seed in range(6):
+        nobody = sample(seed, seed, seed, seed, pack=pack(), config=empty)
+        assert not nobody.foreground.any() and not nobody.instance.any() and np.isnan(nobody.facing)
+        assert (nobody.triangle == -1).all() and not nobody.layer.any()
+        images.append(nobody.image)
+    # the surroundings are those that the person would have had
+    somebody = sample(0, 0, 0, 0, pack=pack(), config=PeopleConfig(size=SIZE, scene=SceneConfig(nobody=0)))
+    beyond = somebody.instance == 0
+    alike = (np.abs(somebody.image.astype(int) - images[0]).max(-1) <= 8)[beyond].mean()
+    assert len({image.tobytes() for image in images}) == 6 and alike > 0.3
 
 
 def test_layers_are_worn() -> None:
