@@ -19,7 +19,7 @@ _DASH = "–"
 _TITLES = {
     "bodymap": "BodyMap",
     "network_fused": "one pass of the network, decoded with the CSE's posterior",
-    "network": "the same, its own scores alone",
+    "network": "one pass of the network, its scores alone",
     "network_expectation": "the same, expectation decoder",
     "network_cse_zeroed": "the same, CSE input zeroed",
     "network_cse_shuffled": "the same, CSE input of another picture",

@@ -49,11 +49,11 @@ PASSES: dict[str, tuple[str, str]] = {
 
 
 def possible_passes(net: Any) -> tuple[str, ...]:
-    """The names of PASSES that a network can run: none without a CSE stage; RGB-only has no CSE input to spoil."""
+    """The names of PASSES that a network can run: none without a CSE stage; RGB-only has no CSE input."""
     if getattr(net, "cse", None) is None:
         return ()
     if getattr(net, "correspondence", None) is None:
-        return "network_fused", "network", "network_expectation", "cse"
+        return "network", "network_expectation", "cse"
     return tuple(PASSES)
 
 

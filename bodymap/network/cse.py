@@ -160,19 +160,32 @@ class CSEStage(nn.Module):
         Args:
             mirrored: the same pixels' ``CSEOutput.mirrored``; both together decide.
         """
-        vertices = self.vertex_embedding()
         size = _BLOCK_GPU if embedding.is_cuda else _BLOCK
-        blocks = embedding.float().split(size)
-        if mirrored is None:
-            parts = [self._decode_block(embedding_distance(block, vertices)) for block in blocks]
-        else:
-            # the mean of both log posteriors, but for constants
-            opposite = vertices[self.mirror]
-            parts = [
-                self._decode_block((embedding_distance(block, vertices) + embedding_distance(other, opposite)) / 2)
-                for block, other in zip(blocks, mirrored.float().split(size), strict=True)
-            ]
+        samples = self.sample_embeddings()
+        blocks = embedding.split(size)
+        others = [None] * len(blocks) if mirrored is None else mirrored.split(size)
+        parts = [
+            self._decode_block(self.distance(block, other, samples))
+            for block, other in zip(blocks, others, strict=True)
+        ]
         return torch.cat([code for code, _ in parts]), torch.cat([confidence for _, confidence in parts])
+
+    def sample_embeddings(self) -> tuple[Float[Tensor, "s dim"], Float[Tensor, "s dim"] | None]:
+        """``vertex_embedding``, and in the same order those of the samples' places on the other side."""
+        vertices = self.vertex_embedding()
+        return vertices, None if self.mirror is None else vertices[self.mirror]
+
+    def distance(
+        self,
+        embedding: Float[Tensor, "n dim"],
+        mirrored: Float[Tensor, "n dim"] | None,
+        samples: tuple[Tensor, Tensor | None],
+    ) -> Float[Tensor, "n s"]:
+        """Of pixels to the samples (``sample_embeddings``); with what the mirror image says, the mean of both: divided
+        by -sigma it is the mean of both log posteriors, but for constants."""
+        vertices, opposite = samples
+        own = embedding_distance(embedding, vertices)
+        return own if mirrored is None else (own + embedding_distance(mirrored, opposite)) / 2
 
     def _decode_block(self, distance: Float[Tensor, "n s"]) -> tuple[Tensor, Tensor]:
         nearest, best = distance.min(-1)
@@ -214,15 +227,14 @@ def correspondence_image(
     # Where neighbours agree their colours are interpolated. Elsewhere the embedding is, and decoded anew: codes of two
     # body parts would mix to a third part's, and the nearest cell's would leave blocks of four pixels. Cells beyond the
     # silhouette, which have learned nothing, hardly count.
-    weight = foreground.clamp(min=1e-3)
+    weight = _cell_weight(foreground)
     sharp = _upsample_stride4(coarse, size, "nearest-exact")
     image = _upsample_stride4(coarse * weight, size, "bilinear") / _upsample_stride4(weight, size, "bilinear")
     agree = (image - sharp)[:, :3].abs().amax(1) < 0.05
     inside = _upsample_stride4(foreground, size, "bilinear")[:, 0] > 0.5
     edge = (inside & ~agree).nonzero(as_tuple=True)
     if len(edge[0]):
-        mirrored = None if output.mirrored is None else _embedding_at(output.mirrored, weight, edge, size)
-        colour, confidence = stage.decode(_embedding_at(output.embedding, weight, edge, size), mirrored)
+        colour, confidence = stage.decode(*_embeddings_at(output, edge, size))
         image.permute(0, 2, 3, 1)[edge] = torch.cat([colour, confidence[:, None]], dim=-1)
     return image * inside[:, None]
 
@@ -263,13 +275,22 @@ def evidence_at(
         pixels: (image, row, column) of each.
         size: (height, width) of the image in pixels; that which the output was computed from, up to scale.
     """
-    weight = output.foreground.float().sigmoid().clamp(min=1e-3)
-    vertices = stage.vertex_embedding()
-    distance = embedding_distance(_embedding_at(output.embedding, weight, pixels, size), vertices)
-    if output.mirrored is not None:
-        other = _embedding_at(output.mirrored, weight, pixels, size)
-        distance = (distance + embedding_distance(other, vertices[stage.mirror])) / 2
+    distance = stage.distance(*_embeddings_at(output, pixels, size), stage.sample_embeddings())
     return distance.mul_(-1 / stage.config.sigma)
+
+
+def _embeddings_at(
+    output: CSEOutput, pixels: tuple[Tensor, Tensor, Tensor], size: tuple[int, int]
+) -> tuple[Tensor, Tensor | None]:
+    """Both embeddings of an output at single pixels; the second is None where it is. Cells beyond the silhouette, which
+    have learned nothing, hardly count."""
+    weight = _cell_weight(output.foreground.float().sigmoid())
+    mirrored = None if output.mirrored is None else _embedding_at(output.mirrored, weight, pixels, size)
+    return _embedding_at(output.embedding, weight, pixels, size), mirrored
+
+
+def _cell_weight(foreground: Tensor) -> Tensor:
+    return foreground.clamp(min=1e-3)
 
 
 @torch.no_grad()

@@ -66,12 +66,12 @@ def decode_scores(
         raise ValueError(f"method is 'likelihood' or 'expectation', not {method!r}")
     if evidence is not None and method != "likelihood":
         raise ValueError("only the method 'likelihood' takes evidence")
-    starts = range(0, len(scores), _BLOCK)
-    if method == "expectation":
-        blocks = [_decode_expectation(t, scores[i : i + _BLOCK]) for i in starts]
-    else:
-        more = [None if evidence is None else evidence[i : i + _BLOCK] for i in starts]
-        blocks = [_decode_likelihood(t, scores[i : i + _BLOCK], e) for i, e in zip(starts, more, strict=True)]
+    blocks = []
+    for part in (slice(i, i + _BLOCK) for i in range(0, len(scores), _BLOCK)):
+        if method == "expectation":
+            blocks.append(_decode_expectation(t, scores[part]))
+        else:
+            blocks.append(_decode_likelihood(t, scores[part], None if evidence is None else evidence[part]))
     if not blocks:
         empty = torch.zeros(0, device=scores.device)
         return empty.long(), empty.reshape(0, 3), empty
