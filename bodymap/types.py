@@ -69,6 +69,8 @@ class Sample:
             front, +-pi from behind, +pi/2 when the camera sees the person's left side. NaN: nobody is in the picture.
         body: what posed the subject (shape coefficients, local joint rotations, names of assets).
         seeds: (person, pose, camera, scene).
+        covered_triangle, covered_barycentric: as ``triangle`` and ``barycentric``, of the subject's bare body along
+            the pixel's ray, whatever hides it; None unless it was asked for.
     """
 
     image: np.ndarray
@@ -83,6 +85,8 @@ class Sample:
     facing: float
     body: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, int, int, int] = (0, 0, 0, 0)
+    covered_triangle: np.ndarray | None = None
+    covered_barycentric: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 ``surface.points.closest`` finds nearest vertices with a k-d tree from scipy, which the training machine lacks. Here
 few places are searched exactly (``closest_within``); many, every pixel of every picture, through a grid of cells
-(``SurfaceGrid``).
+(``SurfaceGrid``; ``film.labels`` has its kernel).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bodymap.people.anatomy import template
+from bodymap.people.film.queries import ClosestPoint
 from bodymap.surface import Template, points
 
 _CELL = 0.02  # metres
@@ -24,33 +25,26 @@ _MARGIN = 0.12  # metres around the template's box
 def closest_within(
     t: Template, positions: Float[Tensor, "point xyz=3"], allowed: Bool[np.ndarray, " vertex"] | None = None
 ) -> points.SurfacePoints:
-    """(triangle, barycentric) of the closest point on the triangles around allowed vertices (None: all outer ones)."""
-    ok = t.vertex_triangles[:, 0] >= 0
-    ring = t.vertex_triangles
-    if allowed is not None:
-        ok = ok & torch.from_numpy(allowed)
-        ring = _restrict(ring, t.triangles, ok)
-    ids = torch.nonzero(ok)[:, 0]
-    near = [
-        torch.cdist(positions[i : i + 2048], t.vertices[ids]).topk(3, largest=False).indices
-        for i in range(0, len(positions), 2048)
-    ]
-    candidates = ring[ids[torch.cat(near)]].flatten(1)
-    return points.project_on(t, t.vertices, positions, candidates)
-
-
-def _restrict(ring: Tensor, triangles: Tensor, ok: Tensor) -> Tensor:
-    """Replaces triangles with a forbidden corner by an allowed one of the same vertex, if it has one."""
-    good = ok[triangles[ring.clamp_min(0)]].all(-1)
-    first = good.to(torch.int8).argmax(1, keepdim=True)
-    return torch.where(good | ~good.any(1, keepdim=True), ring, ring.gather(1, first))
+    """(triangle, barycentric) of the closest point on the outer triangles between allowed vertices (None: all)."""
+    key = None if allowed is None else allowed.tobytes()
+    known = t.cache.setdefault("closest", {})
+    if key not in known:
+        usable = t.triangle_inner.numpy() == 0
+        if allowed is not None:
+            usable &= allowed[t.triangles.numpy()].all(1)
+        ids = np.flatnonzero(usable)
+        known[key] = ids, ClosestPoint(t.vertices.numpy(), t.triangles.numpy()[ids])
+    ids, query = known[key]
+    face, weight = query(positions.numpy())
+    weight = torch.from_numpy(weight)
+    return torch.from_numpy(ids[face]), weight / weight.sum(1, keepdim=True)
 
 
 class SurfaceGrid:
     """Nearest template vertex for every cell around the template; then the closest point on the triangles there."""
 
     def __init__(self, t: Template):
-        self.template = t
+        self.template, self.cell = t, _CELL
         vertices = t.vertices.cpu().numpy()
         ids = np.flatnonzero(t.vertex_triangles[:, 0].cpu().numpy() >= 0)
         self.origin = vertices.min(0) - _MARGIN

@@ -26,6 +26,14 @@ class Light:
     sun_colour: Float[np.ndarray, " rgb=3"]
     occlusion: float
 
+    @property
+    def sun_axes(self) -> Float[np.ndarray, "3 3"]:
+        """Rows: two directions across the sunlight, and the one it travels in."""
+        sun = np.asarray(self.sun, np.float64)
+        across = np.cross(sun, [0, 0, 1.0] if abs(sun[2]) < 0.9 else [1.0, 0, 0])
+        across /= np.linalg.norm(across)
+        return np.stack([across, np.cross(sun, across), -sun]).astype(np.float32)
+
 
 def harmonics(direction):
     """(..., 3) unit vectors -> (..., 9) real spherical harmonics up to degree 2; numpy or torch."""

@@ -11,16 +11,34 @@ from bodymap.people.noise import fractal_noise
 
 
 @dataclass(frozen=True)
+class Tint:
+    """How a texture is recoloured when it is read; sRGB in [0, 1].
+
+    Attributes:
+        colour: (3,). ``replaces``: the texture's brightness, divided by ``mean`` and raised to ``power``, times this
+            colour; else each channel, raised to ``power``, times its gain here.
+        mean: brightness of the texture's opaque part.
+    """
+
+    colour: Float[np.ndarray, " rgb=3"]
+    power: float
+    replaces: bool
+    mean: float
+
+
+@dataclass(frozen=True)
 class Material:
     """The surface of one piece; colours are sRGB (the shader makes them linear).
 
     Attributes:
         texture: (H, W, 3 or 4) uint8 looked up with the piece's UV, or None: ``colour`` everywhere.
+        tint: recolours the texture; None: as it is.
         colour: (3,) in [0, 1].
         alpha: the texture's fourth channel cuts the shape out.
         pattern: (P, P, 3) uint8, repeats over the cloth coordinates, or None.
         pattern_size: metres one repeat covers.  pattern_blend: 1 replaces the colour, 0 multiplies it.
-        folds: strength of wrinkles, 0 (skin, leather) .. 1.  waves (K, 3) rad/m, phases (K,): the wrinkles.
+        folds: strength of wrinkles, 0 (skin, leather) .. 1.  waves (6, 3) rad/m, phases (6,): the wrinkles.
+        relief: metres that wrinkles stand out where the pose presses the cloth together.
         gloss: share of the highlight.  shine: its exponent.
         weave: strength of fine grain, 0..1.
         sheen: brightening at grazing angles (velvet, fleece, hair).
@@ -33,12 +51,42 @@ class Material:
     pattern_size: float = 0.3
     pattern_blend: float = 1.0
     folds: float = 0.0
+    relief: float = 0.0
     waves: Float[np.ndarray, "k xyz=3"] | None = None
     phases: Float[np.ndarray, " k"] | None = None
     gloss: float = 0.05
     shine: float = 20.0
     weave: float = 0.0
     sheen: float = 0.0
+    tint: Tint | None = None
+
+    @property
+    def mean_brightness(self) -> float:
+        """Of the surface without its print, sRGB in [0, 1]."""
+        if self.tint is not None and self.tint.replaces:
+            return float(np.mean(self.tint.colour))
+        if self.texture is None:
+            return float(np.mean(self.colour))
+        gain = 1.0 if self.tint is None else float(np.mean(self.tint.colour))
+        return brightness(self.texture) * gain
+
+    @property
+    def mean_colour(self) -> Float[np.ndarray, " rgb=3"]:
+        """Of the surface without its print, sRGB in [0, 1]."""
+        if self.tint is not None and self.tint.replaces:
+            return np.asarray(self.tint.colour, np.float32)
+        if self.texture is None:
+            return np.asarray(self.colour, np.float32)
+        solid = self.texture[..., :3][self.texture[..., 3] > 128] if self.texture.shape[-1] == 4 else self.texture
+        mean = solid.reshape(-1, 3).mean(0) / 255 if solid.size else np.asarray(self.colour)
+        return mean if self.tint is None else np.clip(mean**self.tint.power * self.tint.colour, 0, 1)
+
+
+def brightness(texture: UInt8[np.ndarray, "height width channel"]) -> float:
+    """Mean of the opaque part, of every fourth texel each way, in [0, 1]."""
+    thin = texture[::4, ::4]
+    solid = thin[..., :3][thin[..., 3] > 128] if texture.shape[-1] == 4 else thin
+    return float(solid.mean()) / 255 if solid.size else 0.5
 
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -88,22 +136,12 @@ def skin_colour(rng: np.random.Generator) -> np.ndarray:
 
 def recolour(
     rng: np.random.Generator, texture: np.ndarray, target: np.ndarray | None, contrast: tuple[float, float] = (0.4, 1.2)
-) -> UInt8[np.ndarray, "height width channel"]:
+) -> Tint:
     """Gives a texture another mean colour and keeps its shading; ``target`` None: only gain and hue wander a little."""
-    level = np.arange(256, dtype=np.float32)[:, None] / 255
-    # through tables of 256 entries: a texture has a quarter of a million texels
     if target is None:
         gain = np.clip(1 + rng.normal(0, 0.06, 3), 0.8, 1.2)
-        table = (np.clip(level ** rng.uniform(0.75, 1.2) * gain, 0, 1) * 255).astype(np.uint8)
-        out = np.stack([table[texture[..., k], k] for k in range(3)], -1)
-    else:
-        light = (texture[..., 0].astype(np.uint16) + texture[..., 1] + texture[..., 2]) // 3
-        solid = light[texture[..., 3] > 128] if texture.shape[-1] == 4 else light
-        mean = float(solid.mean()) / 255 if solid.size else 0.5
-        ratio = np.clip(level / max(mean, 0.02), 0.15, 2.2) ** rng.uniform(*contrast)
-        table = (np.clip(np.asarray(target, np.float32) * ratio, 0, 1) * 255).astype(np.uint8)
-        out = table[light]
-    return np.concatenate([out, texture[..., 3:4]], -1) if texture.shape[-1] == 4 else out
+        return Tint(gain.astype(np.float32), float(rng.uniform(0.75, 1.2)), False, brightness(texture))
+    return Tint(np.asarray(target, np.float32), float(rng.uniform(*contrast)), True, brightness(texture))
 
 
 def procedural_skin(rng: np.random.Generator, size: int = 256) -> UInt8[np.ndarray, "size size 3"]:
@@ -123,6 +161,7 @@ def folds(rng: np.random.Generator, strength: float) -> dict:
     length = np.exp(rng.uniform(np.log(0.03), np.log(0.2), (count, 1)))
     return {
         "folds": float(strength),
+        "relief": 0.008 * float(strength),
         "waves": (direction * 2 * np.pi / length).astype(np.float32),
         "phases": rng.uniform(0, 2 * np.pi, count).astype(np.float32),
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
 from bodymap.people.material import Material
 
@@ -43,6 +45,63 @@ class Piece:
     material: Material
     template_triangle: Int[np.ndarray, " face"] | None = None
     drape: object | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """All pieces of one person or thing in the rest pose, joined; what the renderer keeps on its device.
+
+    Attributes:
+        vertices, rest, truth, cloth: per vertex, as in ``Piece``.
+        index, weight: up to six bones of each vertex and their shares.
+        vertex_piece, piece: index into ``materials`` and ``layers`` of each vertex, each face.
+        template_triangle: -1 except on bare bodies.
+    """
+
+    vertices: Float[Tensor, "vertex xyz=3"]
+    index: UInt8[Tensor, "vertex bone=6"]
+    weight: Float[Tensor, "vertex bone=6"]
+    vertex_piece: Int[Tensor, " vertex"]
+    rest: Float[Tensor, "vertex xyz=3"]
+    truth: Float[Tensor, "vertex xyz=3"]
+    cloth: Float[Tensor, "vertex uv=2"]
+    triangles: Int[Tensor, "face 3"]
+    uv: Float[Tensor, "uvvertex uv=2"]
+    uv_triangles: Int[Tensor, "face 3"]
+    piece: Int[Tensor, " face"]
+    template_triangle: Int[Tensor, " face"]
+    layers: tuple[int, ...]
+    materials: tuple[Material, ...]
+
+
+def join(pieces: tuple[Piece, ...]) -> Mesh:
+    """One mesh of many pieces."""
+    starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])
+    uv_starts = np.cumsum([0, *(len(p.uv) for p in pieces)])
+    number = np.arange(len(pieces))
+
+    def tensor(arrays: list[np.ndarray], kind: type) -> Tensor:
+        return torch.from_numpy(np.concatenate(arrays).astype(kind, copy=False))
+
+    return Mesh(
+        vertices=tensor([p.vertices for p in pieces], np.float32),
+        index=tensor([p.skin_index for p in pieces], np.uint8),
+        weight=tensor([p.skin_weight for p in pieces], np.float32),
+        vertex_piece=tensor([np.repeat(number, np.diff(starts))], np.int32),
+        rest=tensor([p.rest for p in pieces], np.float32),
+        truth=tensor([p.truth for p in pieces], np.float32),
+        cloth=tensor([p.cloth for p in pieces], np.float32),
+        triangles=tensor([p.triangles + s for p, s in zip(pieces, starts, strict=False)], np.int32),
+        uv=tensor([p.uv for p in pieces], np.float32),
+        uv_triangles=tensor([p.uv_triangles + s for p, s in zip(pieces, uv_starts, strict=False)], np.int32),
+        piece=tensor([np.repeat(number, [len(p.triangles) for p in pieces])], np.int32),
+        template_triangle=tensor(
+            [np.full(len(p.triangles), -1) if p.template_triangle is None else p.template_triangle for p in pieces],
+            np.int32,
+        ),
+        layers=tuple(p.layer for p in pieces),
+        materials=tuple(p.material for p in pieces),
+    )
 
 
 def corner_normals(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
+from bodymap.people.anatomy import template
 from bodymap.people.config import PeopleConfig
-from bodymap.people.mesh import Piece
+from bodymap.people.face import draw_face
+from bodymap.people.mesh import Mesh, Piece, join
 from bodymap.people.outfit import dress
 from bodymap.people.pack import SKIN_VERTICES, Pack
-from bodymap.people.shape import Body, draw_body
+from bodymap.people.shape import Body, draw_body, with_face
 from bodymap.people.skinning import Posed, pose_skeleton, skin
 from bodymap.people.streams import stream
 
@@ -22,104 +23,116 @@ _CACHED = 40  # a person is 3 to 8 MB
 
 
 @dataclass(frozen=True)
-class Mesh:
-    """All pieces of one or more people and things, joined for one rasterisation. V vertices, F triangles, U uv points.
+class Placed:
+    """A person in a pose, standing on z = 0, for the renderer.
 
-    ``rest``, ``truth``, ``cloth`` are per vertex as in ``Piece``; ``piece`` (F,) indexes ``materials`` and ``layers``.
-    ``template_triangle`` (F,) is -1 except on bare bodies. ``instance`` (F,): 0 things, 1 the subject, 2.. others.
+    Attributes:
+        posed: the skeleton; its transforms move every vertex that is not draped.
+        draped: (first vertex, vertices (n, 3)) of the pieces that hang by rules of their own, metres, world.
+        probe: (P, 3) some of the drawn vertices, evenly spread: enough to frame a picture.
     """
 
-    triangles: Int[Tensor, "face 3"]
-    uv: Float[Tensor, "uvvertex uv=2"]
-    uv_triangles: Int[Tensor, "face 3"]
-    rest: Float[Tensor, "vertex xyz=3"]
-    truth: Float[Tensor, "vertex xyz=3"]
-    cloth: Float[Tensor, "vertex uv=2"]
-    piece: Int[Tensor, " face"]
-    template_triangle: Int[Tensor, " face"]
-    layers: tuple[int, ...]
-    materials: tuple
+    posed: Posed
+    draped: tuple[tuple[int, Float[np.ndarray, "vertex xyz=3"]], ...]
+    probe: Float[np.ndarray, "vertex xyz=3"]
+
+    def moved(self, rotation: Float[np.ndarray, "3 3"], shift: Float[np.ndarray, " xyz=3"]) -> Placed:
+        """The same pose turned about the origin, then shifted."""
+        rotation, shift = np.asarray(rotation, np.float32), np.asarray(shift, np.float32)
+        p = self.posed
+        transform = rotation @ p.transform
+        transform[..., 3] += shift
+        posed = Posed(rotation @ p.rotation, p.position @ rotation.T + shift, transform, p.heads)
+        return Placed(
+            posed, tuple((s, v @ rotation.T + shift) for s, v in self.draped), self.probe @ rotation.T + shift
+        )
 
 
 @dataclass(frozen=True)
 class Person:
     """A dressed body in the rest pose. ``pieces[0]`` is the skin, with all its vertices and the triangles that show.
-    ``drawn``: the vertices that triangles use."""
+
+    Attributes:
+        starts: first vertex of each piece in ``mesh``.
+        drawn: the vertices that triangles use.  probe: one in eight of them.
+    """
 
     seed: int
     body: Body
     pieces: tuple[Piece, ...]
     mesh: Mesh
     starts: tuple[int, ...]
-    skin_index: Int[np.ndarray, "vertex 6"]
-    skin_weight: Float[np.ndarray, "vertex 6"]
-    rest_vertices: Float[np.ndarray, "vertex xyz=3"]
     drawn: Int[np.ndarray, " used"]
+    probe: Int[np.ndarray, " some"]
 
-    def pose(self, pack: Pack, local: Float[np.ndarray, "bone 3 3"]) -> tuple[Float[np.ndarray, "vertex xyz=3"], Posed]:
-        """Posed vertices of all pieces, standing on z = 0, and the skeleton (in the same place)."""
+    @functools.cached_property
+    def bare(self) -> Mesh:
+        """The whole skin, also what clothes hide."""
+        t = template()
+        keep = t.triangle_inner.numpy() == 0
+        whole = replace(
+            self.pieces[0],
+            triangles=t.triangles.numpy()[keep],
+            uv_triangles=t.uv_triangles.numpy()[keep],
+            template_triangle=np.flatnonzero(keep),
+        )
+        return join((whole,))
+
+    def place(self, pack: Pack, local: Float[np.ndarray, "bone 3 3"]) -> Placed:
+        """The person in a pose (local rotations of all bones), standing on z = 0."""
         posed = pose_skeleton(pack.bones.parents, self.body.heads, local)
-        vertices = skin(self.rest_vertices, self.skin_index, self.skin_weight, posed.transform)
-        bare = vertices[:SKIN_VERTICES]
+        draped = []
         for piece, start in zip(self.pieces, self.starts, strict=True):
             if piece.drape is not None:
-                vertices[start : start + len(piece.vertices)] = piece.drape(bare, posed)
-        lift = np.array([0, 0, -vertices[self.drawn, 2].min()], np.float32)
-        shifted = Posed(
-            posed.rotation,
-            posed.position + lift,
-            np.concatenate([posed.transform[..., :3], posed.transform[..., 3:] + lift[:, None]], 2),
-            posed.heads,
-        )
-        return vertices + lift, shifted
+                draped.append((start, piece.drape(_some_skin(self.pieces[0], piece.drape, posed), posed)))
+        probe = self._skin(self.probe, posed)
+        for start, vertices in draped:
+            inside = (self.probe >= start) & (self.probe < start + len(vertices))
+            probe[inside] = vertices[self.probe[inside] - start]
+        lift = np.array([0, 0, -probe[:, 2].min()], np.float32)
+        return Placed(posed, tuple(draped), probe).moved(np.eye(3), lift)
+
+    def pose(self, pack: Pack, local: Float[np.ndarray, "bone 3 3"]) -> tuple[Float[np.ndarray, "vertex xyz=3"], Posed]:
+        """Posed vertices of all pieces as ``place`` puts them, and the skeleton (in the same place).
+
+        Wrinkles, which the renderer adds, are not in them.
+        """
+        placed = self.place(pack, local)
+        vertices = self._skin(np.arange(len(self.mesh.vertices)), placed.posed)
+        for start, hanging in placed.draped:
+            vertices[start : start + len(hanging)] = hanging
+        return vertices, placed.posed
+
+    def _skin(self, ids: np.ndarray, posed: Posed) -> np.ndarray:
+        m = self.mesh
+        return skin(m.vertices.numpy()[ids], m.index.numpy()[ids], m.weight.numpy()[ids], posed.transform)
 
 
-def join(pieces: tuple[Piece, ...]) -> Mesh:
-    """One mesh of many pieces."""
-    vertex, uv = 0, 0
-    triangles, uv_triangles, number, template = [], [], [], []
-    for k, piece in enumerate(pieces):
-        triangles.append(piece.triangles + vertex)
-        uv_triangles.append(piece.uv_triangles + uv)
-        number.append(np.full(len(piece.triangles), k))
-        own = piece.template_triangle
-        template.append(np.full(len(piece.triangles), -1) if own is None else own)
-        vertex += len(piece.vertices)
-        uv += len(piece.uv)
-
-    def tensor(arrays: list[np.ndarray], kind: torch.dtype) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(np.concatenate(arrays))).to(kind)
-
-    return Mesh(
-        triangles=tensor(triangles, torch.int64),
-        uv=tensor([p.uv for p in pieces], torch.float32),
-        uv_triangles=tensor(uv_triangles, torch.int64),
-        rest=tensor([p.rest for p in pieces], torch.float32),
-        truth=tensor([p.truth for p in pieces], torch.float32),
-        cloth=tensor([p.cloth for p in pieces], torch.float32),
-        piece=tensor(number, torch.int64),
-        template_triangle=tensor(template, torch.int64),
-        layers=tuple(p.layer for p in pieces),
-        materials=tuple(p.material for p in pieces),
-    )
+def _some_skin(piece: Piece, drape, posed: Posed) -> np.ndarray:
+    """Posed skin vertices (13380, 3), as far as the drape looks at them (``drape.points``); the others stay zero."""
+    out = np.zeros((SKIN_VERTICES, 3), np.float32)
+    ids = getattr(drape, "points", None)
+    if ids is not None:
+        out[ids] = skin(piece.vertices[ids], piece.skin_index[ids], piece.skin_weight[ids], posed.transform)
+    return out
 
 
 def build_person(seed: int, pack: Pack, config: PeopleConfig, split: str) -> Person:
-    """Draws body and outfit; about a third of a second."""
+    """Draws body, face and outfit; about a third of a second."""
     body = draw_body(stream(seed, "body", split), pack, split)
+    body = with_face(body, pack, draw_face(stream(seed, "face", split), pack, config.face))
     pieces = dress(seed, pack, body, config.outfit, split)
     starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])[:-1]
     mesh = join(tuple(pieces))
+    drawn = np.unique(mesh.triangles.numpy())
     return Person(
         seed=seed,
         body=body,
         pieces=tuple(pieces),
         mesh=mesh,
-        drawn=np.unique(mesh.triangles.numpy()),
+        drawn=drawn,
+        probe=drawn[::8],
         starts=tuple(int(s) for s in starts),
-        skin_index=np.concatenate([p.skin_index for p in pieces]),
-        skin_weight=np.concatenate([p.skin_weight for p in pieces]).astype(np.float32),
-        rest_vertices=np.concatenate([p.vertices for p in pieces]).astype(np.float32),
     )
 
 
@@ -128,7 +141,7 @@ _cache: OrderedDict = OrderedDict()
 
 def get_person(seed: int, pack: Pack, config: PeopleConfig, split: str) -> Person:
     """As ``build_person``; the last ones built stay in memory."""
-    key = (seed, id(pack), repr(config.outfit), split)
+    key = (seed, id(pack), repr((config.face, config.outfit)), split)
     if key not in _cache:
         _cache[key] = (build_person(seed, pack, config, split), pack)  # holding the pack keeps its id unique
         while len(_cache) > _CACHED:

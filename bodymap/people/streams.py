@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+PATTERNS = 256
 TEST_SHARE = 5  # one in five pattern seeds, shapes, ... belongs to the test split
 
 
@@ -24,8 +25,11 @@ def choose(rng: np.random.Generator, table: dict[str, float]) -> str:
 
 
 def pattern_seed(rng: np.random.Generator, split: str) -> int:
-    """A seed for something procedural (a print, a room): one in five is never used in training."""
-    number = int(rng.integers(1 << 24)) * TEST_SHARE
+    """A seed for something procedural (a print, a wall): one in five is never used in training.
+
+    There are few enough (1024 for training) that a process draws each only once.
+    """
+    number = int(rng.integers(PATTERNS)) * TEST_SHARE
     return number + (TEST_SHARE - 1 if split == "test" else int(rng.integers(TEST_SHARE - 1)))
 
 

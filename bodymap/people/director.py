@@ -1,0 +1,95 @@
+"""Four seeds in, everything one photograph is taken of out: who stands where, in what light, before what."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bodymap.people.background import draw_backdrop, draw_surroundings
+from bodymap.people.camera import View, draw_view
+from bodymap.people.config import PeopleConfig
+from bodymap.people.film.develop import Faults
+from bodymap.people.film.stagehand import Take
+from bodymap.people.light import draw_light
+from bodymap.people.pack import Pack
+from bodymap.people.person import Person, Placed, get_person
+from bodymap.people.photograph import draw_faults
+from bodymap.people.pose import draw_pose
+from bodymap.people.scene import draw_extras
+from bodymap.people.stage import Actor
+from bodymap.people.streams import stream
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A photograph before it is taken.
+
+    Attributes:
+        take: what stands before the camera.  faults: what lens and file will do.
+        facing, body, seeds: as in ``types.Sample``.
+        bare: the subject without clothes, for the truth under them; None: not asked for.
+    """
+
+    take: Take
+    faults: Faults
+    facing: float
+    body: dict[str, Any]
+    seeds: tuple[int, int, int, int]
+    bare: Actor | None = None
+
+
+def direct(person: int, pose: int, camera: int, scene: int, pack: Pack, config: PeopleConfig, split: str) -> Shot:
+    """The shot of four seeds; see ``people.sample``."""
+    subject = get_person(person, pack, config, split)
+    local = draw_pose(stream(pose, "pose", split), pack, subject.body.heads, config.pose, split)
+    placed = subject.place(pack, local)
+    view = draw_view(
+        stream(camera, "camera", split), placed.probe, pack.bones, placed.posed, config.size, config.camera
+    )
+    return stage_shot(subject, local, placed, view, scene, pack, config, split, (person, pose, camera, scene))
+
+
+def stage_shot(
+    subject: Person,
+    local: Float[np.ndarray, "bone 3 3"],
+    placed: Placed,
+    view: View,
+    scene: int,
+    pack: Pack,
+    config: PeopleConfig,
+    split: str,
+    seeds: tuple[int, int, int, int],
+) -> Shot:
+    """A posed subject before a camera, with the surroundings, light, things and faults of a scene's seed."""
+    nobody = stream(scene, "nobody", split).random() < config.scene.nobody
+    around = draw_surroundings(stream(scene, "surroundings", split), pack, config.scene, split)
+    light = draw_light(stream(scene, "light", split), around.panorama, around.yaw, config.light)
+    actors = [] if nobody else [Actor.person(subject, placed, 1)]
+    actors += draw_extras(scene, pack, config, split, view.camera, placed.posed, placed.probe, nobody)
+    backdrop = draw_backdrop(stream(scene, "background", split), pack, around, view.camera, config.scene, split)
+    touching = np.zeros((0, 2)) if nobody else _touching(placed.probe)
+    body = {
+        "shape": subject.body.coefficients,
+        "local_rotations": local.astype(np.float32),
+        "heads": subject.body.heads,
+        "pieces": tuple(piece.name for piece in subject.pieces),
+        "framing": view.framing,
+    }
+    return Shot(
+        take=Take(tuple(actors), view.camera, light, backdrop, touching, config.camera.least_pixels),
+        faults=draw_faults(stream(scene, "photograph", split), config.photograph),
+        facing=math.nan if nobody else view.facing,
+        body=body,
+        seeds=seeds,
+        bare=None if nobody or not config.covered else Actor(subject.bare, placed.posed.transform, 1),
+    )
+
+
+def _touching(vertices: np.ndarray, count: int = 24) -> np.ndarray:
+    """Where a person touches the floor: some of the lowest vertices, (n, 2)."""
+    low = vertices[vertices[:, 2] < 0.1, :2]
+    return low[:: max(1, len(low) // count)]

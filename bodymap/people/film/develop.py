@@ -1,0 +1,79 @@
+"""What lens, sensor and file do to pictures, in torch, many at once: focus, grain, exposure, colour, compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from bodymap.people.film.blur import blur, shake
+from bodymap.people.film.jpeg import compress
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What happens to one picture; the defaults do nothing. Lengths are shares of the picture's height.
+
+    Attributes:
+        motion: (rows, columns) that the picture moves during the exposure.
+        gamma, contrast, lift, saturation: of the tone curve.  balance: (3,) gain of each channel.
+        grain: standard deviation of the noise, of 1.  grain_colour: whether each channel has its own.
+        blur: standard deviation in pixels.
+        resolution: share of the pixels each way that the picture had before it was enlarged.
+        quality: of the JPEG, 1..100; 0: none.
+        seed: of the grain.
+    """
+
+    motion: tuple[float, float] = (0.0, 0.0)
+    gamma: float = 1.0
+    contrast: float = 1.0
+    lift: float = 0.0
+    saturation: float = 1.0
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    grain: float = 0.0
+    grain_colour: bool = False
+    blur: float = 0.0
+    resolution: float = 1.0
+    quality: int = 0
+    seed: int = 0
+
+
+def develop(
+    linear: Float[Tensor, "picture height width rgb=3"], faults: list[Faults]
+) -> UInt8[Tensor, "picture height width rgb=3"]:
+    """Linear light to finished sRGB pictures, on the device of ``linear``; the same seeds give the same bytes there."""
+    device, (height, width) = linear.device, linear.shape[1:3]
+    # highlights roll off instead of clipping
+    image = linear.permute(0, 3, 1, 2).clamp_min(0)
+    image = torch.where(image > 0.8, 0.8 + 0.2 * torch.tanh((image - 0.8) / 0.35), image).clamp_max(1) ** (1 / 2.2)
+    for n, f in enumerate(faults):
+        if max(abs(f.motion[0]), abs(f.motion[1])) * height >= 0.5:
+            image[n] = shake(image[n], f.motion[0] * height, f.motion[1] * height)
+
+    def of_each(values: list) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).view(len(faults), -1, 1, 1)
+
+    image = image ** of_each([f.gamma for f in faults])
+    image = (image - 0.5) * of_each([f.contrast for f in faults]) + 0.5 + of_each([f.lift for f in faults])
+    image = image * of_each([f.balance for f in faults])
+    grey = image.mean(1, keepdim=True)
+    image = grey + (image - grey) * of_each([f.saturation for f in faults])
+    for n, f in enumerate(faults):
+        if f.grain > 0:
+            generator = torch.Generator(device=device).manual_seed(f.seed)
+            shape = (3 if f.grain_colour else 1, height, width)
+            image[n] += f.grain * torch.randn(shape, generator=generator, device=device)
+    image = image.clamp(0, 1)
+    for n, f in enumerate(faults):
+        if f.blur > 0:
+            image[n] = blur(image[n], f.blur)
+        if f.resolution < 1:
+            size = (max(16, int(height * f.resolution)), max(16, int(width * f.resolution)))
+            small = torch.nn.functional.interpolate(image[n : n + 1], size, mode="bilinear", antialias=True)
+            image[n] = torch.nn.functional.interpolate(small, (height, width), mode="bicubic")[0].clamp(0, 1)
+    squeezed = [n for n, f in enumerate(faults) if f.quality]
+    if squeezed:
+        image[squeezed] = compress(image[squeezed], [faults[n].quality for n in squeezed])
+    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

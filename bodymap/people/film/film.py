@@ -1,0 +1,297 @@
+"""Photographs of many scenes at once, on whatever device: from actors, cameras and lights to colours and truth.
+
+The order of work: skinning, normals, wrinkles; who is seen (and whether things hide too much of the subject); what the
+sun sees; dark creases; colour; truth. Every step is one kernel over all pictures of the batch, or one torch operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import warp as wp
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from bodymap.people.anatomy import template
+from bodymap.people.binding import surface_grid
+from bodymap.people.film import geometry, labels, shading
+from bodymap.people.film.stagehand import Geometry, Take, pose, torch_stream
+from bodymap.people.film.surround import paint_backdrops
+from bodymap.rendering.camera import FAR, NEAR
+from bodymap.rendering.warp_backend import CUDA_ROW_STEP
+from bodymap.surface import Template
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """N pictures.
+
+    Attributes:
+        colour: linear, where 1 is white paper; people and things over their backdrop.
+        cover: share of the pixel that people and things cover.
+        triangle, barycentric, layer, normal, instance, foreground: as in ``types.Sample``.
+        alone: whether all but the subject were sent away.
+    """
+
+    geometry: Geometry
+    colour: Float[Tensor, "picture height width rgb=3"]
+    cover: Float[Tensor, "picture height width"]
+    triangle: Int[Tensor, "picture height width"]
+    barycentric: Float[Tensor, "picture height width corner=3"]
+    layer: Int[Tensor, "picture height width"]
+    normal: Float[Tensor, "picture height width xyz=3"]
+    instance: Int[Tensor, "picture height width"]
+    alone: Bool[np.ndarray, " picture"]
+
+    @property
+    def foreground(self) -> Bool[Tensor, "picture height width"]:
+        return self.instance == 1
+
+
+def expose(takes: list[Take], factor: int = 2, device: torch.device | str = "cpu") -> Exposure:
+    """Takes the pictures; all cameras have one size. ``factor``: samples per pixel each way."""
+    device = torch.device(device)
+    with torch_stream(device), torch.no_grad():
+        return _expose(tuple(takes), factor, device)
+
+
+def label_bodies(
+    takes: list[Take], factor: int = 2, device: torch.device | str = "cpu"
+) -> tuple[Int[Tensor, "picture height width"], Float[Tensor, "picture height width corner=3"]]:
+    """(triangle, barycentric) of the takes' subjects alone, without a picture."""
+    device = torch.device(device)
+    with torch_stream(device), torch.no_grad():
+        g = pose(tuple(takes), device)
+        height, width = takes[0].camera.size
+        shown = torch.ones(len(g.actors), dtype=torch.int32)
+        keys = _fill(g, g.clip, shown, (height * factor, width * factor), device)
+        return _label(g, keys, factor, device)[:2]
+
+
+def _expose(takes: tuple[Take, ...], factor: int, device: torch.device) -> Exposure:
+    g = pose(takes, device)
+    where = wp.device_from_torch(device)
+    count, (height, width) = len(takes), takes[0].camera.size
+    size = (height * factor, width * factor)
+    keys, alone = _see(g, size, device)
+
+    # the sun's own view; people in the shade of nothing need none
+    side = shading.SHADOW_SIZE
+    sunny = [float(np.max(take.light.sun_colour)) > 1e-4 for take in takes]
+    pictures = g.cast.numpy()["picture"] if device.type == "cpu" else _pictures(g)
+    gone = _absent(g, alone)
+    shown = torch.tensor([int(sunny[n] and not out) for n, out in zip(pictures, gone, strict=True)], dtype=torch.int32)
+    sun_keys = _fill(g, g.sun_clip, shown, (side, side), device)
+
+    # how deep everything lies, blurred at two scales
+    half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    depth = torch.empty(count, *half, device=device)
+    cover = torch.empty(count, *half, device=device)
+    wp.launch(
+        geometry.mean_depth_kernel,
+        (count, *half),
+        inputs=[_keys(keys), *size, NEAR, FAR, wp.from_torch(depth), wp.from_torch(cover)],
+        device=where,
+    )
+    near_means = _blurred(depth, cover, 1)
+    far_means = _blurred(depth, cover, 4)
+
+    pixels = height * width
+    colour = torch.empty(count, pixels, 3, device=device)
+    covered = torch.empty(count, pixels, device=device)
+    irradiance = torch.from_numpy(np.stack([take.light.irradiance for take in takes]).astype(np.float32)).to(device)
+    face_starts, clip = wp.from_torch(g.face_starts), wp.from_torch(g.clip, dtype=wp.vec4)
+    world, normal = wp.from_torch(g.world, dtype=wp.vec3), wp.from_torch(g.normal, dtype=wp.vec3)
+    wp.launch(
+        shading.shade_kernel,
+        (count, pixels),
+        inputs=[
+            g.cast,
+            g.scenes,
+            face_starts,
+            wp.from_torch(irradiance, dtype=wp.vec3),
+            world,
+            normal,
+            wp.from_torch(g.strain),
+            clip,
+            _keys(keys),
+            _keys(sun_keys),
+            wp.from_torch(g.sun_low),
+            wp.from_torch(g.sun_high),
+            wp.from_torch(near_means),
+            wp.from_torch(far_means),
+            height,
+            width,
+            factor,
+            wp.from_torch(colour, dtype=wp.vec3),
+            wp.from_torch(covered),
+        ],
+        device=where,
+    )
+
+    behind = paint_backdrops(g, irradiance, sun_keys, covered, device).view(count, height, width, 3)
+
+    shape = (count, height, width)
+    return Exposure(
+        g,
+        colour.view(*shape, 3) + behind * (1 - covered.view(*shape, 1)),
+        covered.view(shape),
+        *_label(g, keys, factor, device),
+        alone,
+    )
+
+
+def _label(g: Geometry, keys: Tensor, factor: int, device: torch.device) -> tuple[Tensor, ...]:
+    """(triangle, barycentric, layer, normal, instance) of every pixel."""
+    count, (height, width) = len(g.takes), g.takes[0].camera.size
+    shape = (count, height, width)
+    pixels = height * width
+    triangle = torch.empty(count, pixels, dtype=torch.int32, device=device)
+    barycentric = torch.empty(count, pixels, 3, device=device)
+    layer = torch.empty(count, pixels, dtype=torch.int8, device=device)
+    facing = torch.empty(count, pixels, 3, device=device)
+    instance = torch.empty(count, pixels, dtype=torch.int8, device=device)
+    wp.launch(
+        labels.label_kernel,
+        (count, pixels),
+        inputs=[
+            g.cast,
+            g.scenes,
+            wp.from_torch(g.face_starts),
+            wp.from_torch(g.normal, dtype=wp.vec3),
+            wp.from_torch(g.world, dtype=wp.vec3),
+            wp.from_torch(g.clip, dtype=wp.vec4),
+            _keys(keys),
+            _skin(device),
+            height,
+            width,
+            factor,
+            wp.from_torch(triangle),
+            wp.from_torch(barycentric, dtype=wp.vec3),
+            wp.from_torch(layer),
+            wp.from_torch(facing, dtype=wp.vec3),
+            wp.from_torch(instance),
+        ],
+        device=wp.device_from_torch(device),
+    )
+    return (
+        triangle.view(shape),
+        barycentric.view(*shape, 3),
+        layer.view(shape),
+        facing.view(*shape, 3),
+        instance.view(shape),
+    )
+
+
+def _see(g: Geometry, size: tuple[int, int], device: torch.device) -> tuple[Tensor, np.ndarray]:
+    """What every sample sees; pictures whose subject is hidden too much are seen again without the others."""
+    count = len(g.takes)
+    alone = np.zeros(count, bool)
+    keys = _fill(g, g.clip, torch.ones(len(g.actors), dtype=torch.int32), size, device)
+    crowded = np.array(
+        [any(a.instance == 1 for a in t.actors) and any(a.instance != 1 for a in t.actors) for t in g.takes]
+    )
+    if not crowded.any():
+        return keys, alone
+    seen = _count(g, keys, device)
+    subject = torch.tensor([int(a.instance == 1) for a in g.actors], dtype=torch.int32)
+    coarse = (max(size[0] // 4, 1), max(size[1] // 4, 1))
+    area = _count(g, _fill(g, g.clip, subject, coarse, device), device) * (size[0] * size[1] / (coarse[0] * coarse[1]))
+    least = np.array([take.least_pixels for take in g.takes]) * size[0] * size[1]
+    alone = crowded & ((seen < least) | (seen < 0.5 * area))
+    if alone.any():
+        shown = torch.tensor([int(not out) for out in _absent(g, alone)], dtype=torch.int32)
+        again = _fill(g, g.clip, shown, size, device)
+        which = torch.from_numpy(np.flatnonzero(alone)).to(device)
+        keys[which] = again[which]
+    return keys, alone
+
+
+def _absent(g: Geometry, alone: np.ndarray) -> list[bool]:
+    """Per actor: sent away."""
+    return [bool(alone[n]) and a.instance != 1 for n, take in enumerate(g.takes) for a in take.actors]
+
+
+def _pictures(g: Geometry) -> list[int]:
+    return [n for n, take in enumerate(g.takes) for _ in take.actors]
+
+
+def _fill(g: Geometry, clip: Tensor, shown: Tensor, size: tuple[int, int], device: torch.device) -> Tensor:
+    """(N, samples) int64: what each sample sees, as a key of (depth, face); -1 nothing."""
+    keys = torch.full((len(g.takes), size[0] * size[1]), -1, dtype=torch.int64, device=device)
+    rows = min(CUDA_ROW_STEP, size[0]) if device.type == "cuda" else 1
+    wp.launch(
+        geometry.fill_kernel,
+        (int(sum(r.faces for r in g.residents)), rows),
+        inputs=[
+            g.cast,
+            wp.from_torch(g.face_starts),
+            wp.from_torch(clip, dtype=wp.vec4),
+            wp.from_torch(shown.to(device)),
+            *size,
+            rows,
+            _keys(keys),
+        ],
+        device=wp.device_from_torch(device),
+    )
+    return keys
+
+
+def _count(g: Geometry, keys: Tensor, device: torch.device) -> np.ndarray:
+    count = torch.zeros(len(g.takes), dtype=torch.int32, device=device)
+    wp.launch(
+        geometry.count_kernel,
+        tuple(keys.shape),
+        inputs=[g.cast, wp.from_torch(g.face_starts), _keys(keys), wp.from_torch(count)],
+        device=wp.device_from_torch(device),
+    )
+    return count.cpu().numpy()
+
+
+def _keys(keys: Tensor) -> wp.array:
+    return wp.from_torch(keys, dtype=wp.uint64)
+
+
+def _blurred(depth: Tensor, cover: Tensor, shrink: int) -> Float[Tensor, "picture h w"]:
+    """Mean depth of what is covered within 5 x 5 blocks of ``shrink`` half-size pixels."""
+    pool = torch.nn.functional.avg_pool2d
+    both = torch.stack([depth, cover], 1)
+    both = pool(both, shrink, ceil_mode=True) if shrink > 1 else both
+    mean = pool(both, 5, 1, 2)
+    return (mean[:, 0] / mean[:, 1].clamp_min(1e-4)).contiguous()
+
+
+_skins: dict[torch.device, tuple[labels.Skin, list[Tensor]]] = {}
+
+
+def _skin(device: torch.device) -> labels.Skin:
+    """The template and its grid on the device."""
+    if device not in _skins:
+        t, grid = template(), surface_grid()
+        skin, holds = labels.Skin(), []
+        for name, tensor, dtype in (
+            ("triangles", t.triangles.int(), wp.vec3i),
+            ("vertex_triangles", t.vertex_triangles.int(), wp.int32),
+            ("near", grid.near.int(), wp.int32),
+        ):
+            tensor = tensor.to(device).contiguous()
+            holds.append(tensor)
+            setattr(skin, name, wp.from_torch(tensor, dtype=dtype))
+        skin.facets = wp.array(_facets(t), dtype=labels.Facet, device=wp.device_from_torch(device))
+        skin.origin = wp.vec3(*(float(v) for v in grid.origin))
+        skin.cell = grid.cell
+        _skins[device] = skin, holds
+    return _skins[device][0]
+
+
+def _facets(t: Template) -> np.ndarray:
+    """The template's triangles as ``labels.Facet``."""
+    a, b, c = (t.vertices.double()[t.triangles[:, k]].cpu().numpy() for k in range(3))
+    out = np.zeros(len(a), labels.Facet.numpy_dtype())
+    out["a"], out["ab"], out["ac"] = a, b - a, c - a
+    d00, d01, d11 = (np.sum(x * y, 1) for x, y in ((b - a, b - a), (b - a, c - a), (c - a, c - a)))
+    out["d00"], out["d01"], out["d11"] = d00, d01, d11
+    out["scale"] = 1 / np.maximum(d00 * d11 - d01 * d01, 1e-20)
+    return out

@@ -1,0 +1,200 @@
+"""The renderer of people: its depth test, light, truth and batches against slow or obvious twins."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import warp as wp
+from PIL import Image
+
+from bodymap.people import Pack, PeopleConfig
+from bodymap.people.anatomy import template
+from bodymap.people.background import Backdrop, Block
+from bodymap.people.binding import surface_grid
+from bodymap.people.director import direct
+from bodymap.people.film import backdrop, geometry, labels, shading
+from bodymap.people.film.develop import Faults, develop
+from bodymap.people.film.film import expose
+from bodymap.people.film.stagehand import Take, pose_actors
+from bodymap.people.film.jpeg import compress
+from bodymap.people.light import Light
+from bodymap.people.material import Material, Tint
+from bodymap.people.mesh import Piece, join
+from bodymap.people.stage import Actor
+from bodymap.rendering import rasterize
+from bodymap.rendering.camera import camera_looking_at, clip_from_world
+from bodymap.surface import points
+
+SIZE = (48, 40)
+# equally bright everywhere: a white surface of any normal sees 1
+EVEN = Light(np.concatenate([np.full((1, 3), 1 / 0.282095), np.zeros((8, 3))]), np.array([0, 0, 1.0]), np.zeros(3), 0.0)
+
+
+def square(material: Material, depth: float = 0.0, half: float = 0.5, instance: int = 1) -> Actor:
+    """A square across the y axis, uv 0..1, v down."""
+    corner = np.array([[-1, 0, 1], [1, 0, 1], [1, 0, -1], [-1, 0, -1]], np.float32) * half + [0, depth, 0]
+    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    triangles = np.array([[0, 1, 2], [0, 2, 3]])
+    weight = np.tile(np.float32([1, 0, 0, 0, 0, 0]), (4, 1))
+    zero = np.zeros((4, 6), np.int64)
+    truth = template().vertices[:4].numpy()
+    piece = Piece("square", 1, corner, triangles, uv, triangles, zero, weight, truth, corner, uv, material)
+    mesh = join((piece,))
+    return Actor(mesh, np.eye(3, 4, dtype=np.float32)[None], instance)
+
+
+def camera(size=SIZE):
+    return camera_looking_at((0, -2, 0), (0, 0, 0), 0.8, size)
+
+
+def take(*actors: Actor, light: Light = EVEN, **kwargs) -> Take:
+    return Take(actors, camera(), light, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def pack() -> Pack:
+    return Pack.load(None)
+
+
+@pytest.fixture(scope="module")
+def takes(pack: Pack) -> list[Take]:
+    config = PeopleConfig(size=(96, 72))
+    return [direct(s, s, s, s, pack, config, "train").take for s in range(6)]
+
+
+def test_colour_of_an_evenly_lit_square() -> None:
+    film = expose([take(square(Material(np.array([0.2, 0.5, 0.8]))))])
+    middle = film.colour[0, 24, 20].numpy()
+    assert np.allclose(middle, np.array([0.2, 0.5, 0.8]) ** 2.2, atol=0.02)
+    share = float(film.cover.mean())
+    fov = 2 * 2 * np.tan(0.4)
+    assert share == pytest.approx(1 / (fov * fov * SIZE[1] / SIZE[0]), abs=0.02)
+    assert film.foreground[0, 24, 20] and not film.foreground[0, 0, 0]
+    assert np.allclose(film.normal[0, 24, 20].numpy(), [0, 0, -1], atol=1e-4)
+
+
+def test_sunlight_follows_the_cosine_and_shadows_fall() -> None:
+    dark = np.zeros((9, 3))
+    angle = np.radians(35)
+    sun = np.array([0, -np.cos(angle), np.sin(angle)])
+    light = Light(dark, sun, np.ones(3), 0.0)
+    white = Material(np.full(3, 0.95), gloss=0.0)
+    film = expose([take(square(white), light=light)])
+    shaded = expose([take(square(white), square(white, depth=-0.4, half=0.15, instance=0), light=light)])
+    albedo = 0.95**2.2
+    at = film.colour[0, 20, 20, 0]
+    assert float(at) == pytest.approx(albedo * (np.cos(angle) + 0.04), abs=0.02)
+    # the small square hides 0.3 m of the large one's middle from us, and darkens a place below it
+    drop = 0.4 * np.tan(angle)
+    row = int((0.5 + drop / (2 * 2 * np.tan(0.4))) * SIZE[0]) + 1
+    assert float(shaded.colour[0, row, 20, 0]) < 0.3 * float(film.colour[0, row, 20, 0])
+
+
+def test_alpha_cuts_the_shape_out() -> None:
+    texture = np.full((8, 8, 4), 255, np.uint8)
+    texture[:, :4, 3] = 0
+    front = square(Material(np.ones(3), texture=texture, alpha=True), depth=-0.1)
+    film = expose([take(front, square(Material(np.array([1.0, 0, 0])), instance=2))])
+    left, right = film.colour[0, 24, 14].numpy(), film.colour[0, 24, 26].numpy()
+    assert left[0] > 0.8 and left[1] < 0.1 and np.allclose(right, right[0], atol=0.02)
+    assert int(film.instance[0, 24, 14]) == 2 and int(film.instance[0, 24, 26]) == 1
+
+
+def test_tints() -> None:
+    texture = np.full((4, 4, 3), 128, np.uint8)
+    texture[:2] = 64
+    mean = 96 / 255
+    replaced = Material(np.ones(3), texture=texture, tint=Tint(np.array([0.1, 0.5, 0.3]), 1.0, True, mean))
+    gained = Material(np.ones(3), texture=texture, tint=Tint(np.array([0.5, 1.0, 1.5]), 1.0, False, mean))
+    for material, wanted in (
+        (replaced, np.array([0.1, 0.5, 0.3]) * (128 / 96)),
+        (gained, np.array([0.5, 1, 1.5]) * 128 / 255),
+    ):
+        film = expose([take(square(material))])
+        assert np.allclose(film.colour[0, 30, 20].numpy(), wanted**2.2, atol=0.02)
+
+
+def test_depth_test_is_the_rasterizers(takes: list[Take]) -> None:
+    for one in takes[:3]:
+        g = pose_actors([one])
+        stage = g.stage()
+        solid = torch.tensor([not m.alpha for m in stage.materials])[stage.piece]
+        one = Take(one.actors, one.camera, one.light)
+        film = expose([one], factor=1)
+        wanted = rasterize(clip_from_world(stage.vertices, one.camera)[None], stage.triangles[solid], one.camera.size)
+        instance = stage.instance[solid][wanted[0].triangle[0].clamp_min(0)]
+        mine = (wanted[0].triangle[0] >= 0) & (instance == 1)
+        if not film.alone[0] and bool(solid.all()):
+            assert (film.foreground[0] == mine).float().mean() > 0.999
+        else:  # hair cards add to what is solid
+            assert (film.foreground[0] | ~mine).float().mean() > 0.98
+
+
+def test_a_batch_is_its_pictures(takes: list[Take]) -> None:
+    together = expose(takes)
+    for n, one in enumerate(takes):
+        alone = expose([one])
+        assert (together.triangle[n] == alone.triangle[0]).float().mean() > 0.9999
+        assert (together.layer[n] == alone.layer[0]).float().mean() > 0.9999
+        assert torch.allclose(together.colour[n], alone.colour[0], atol=1e-4)
+        again = expose([one])
+        assert torch.equal(alone.colour, again.colour) and torch.equal(alone.triangle, again.triangle)
+
+
+def test_truth_is_the_closest_point(takes: list[Take]) -> None:
+    grid, t = surface_grid(), template()
+    film = expose(takes[:3])
+    found = film.triangle[film.foreground].long(), film.barycentric[film.foreground]
+    on_template = points.position(t, *found)
+    # a template point is its own closest point, by the twin of the kernel; where skin touches skin it may stop early
+    again = points.position(t, *grid(on_template))
+    assert float(((on_template - again).norm(dim=1) < 1e-4).float().mean()) > 0.995
+    assert torch.allclose(found[1].sum(1), torch.ones(len(found[1])), atol=1e-5)
+
+
+def test_a_flat_backdrop_and_a_room() -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0] = 255
+    flat = expose([Take((square(Material(np.ones(3)), half=0.01),), camera(), EVEN, Backdrop(image=image))])
+    assert float(flat.colour[0, 1, 1].min()) > 0.95 and float(flat.colour[0, -2, 1].max()) < 0.05
+    tiles = [np.full((4, 4, 3), 40 * k + 20, np.uint8) for k in range(6)]
+    walls = tuple(Block(tile, 1.0, np.ones(3)) for tile in tiles)
+    room = Backdrop(blocks=walls, low=np.array([-3.0, -3, -3]), high=np.array([3.0, 3, 3]))
+    film = expose([Take((square(Material(np.ones(3)), half=0.01),), camera(), EVEN, room)])
+    # the camera looks along +y: the wall at high y
+    assert np.allclose(film.colour[0, 4, 20].numpy(), (tiles[3][0, 0] / 255) ** 2.2, atol=0.01)
+
+
+def test_undeveloped_pictures_stay_and_grain_repeats() -> None:
+    linear = torch.rand(2, 32, 24, 3) * 0.7
+    plain = develop(linear, [Faults(), Faults()])
+    assert np.abs(plain.numpy() / 255 - linear.numpy() ** (1 / 2.2)).max() < 0.003
+    faults = [Faults(grain=0.05, seed=3), Faults(blur=1.0, resolution=0.5, quality=60, motion=(0.1, 0.0))]
+    first, again = develop(linear, faults), develop(linear, faults)
+    assert torch.equal(first, again)
+    assert np.std(first[0].numpy() / 255.0 - plain[0].numpy() / 255.0) == pytest.approx(0.05, abs=0.015)
+    assert first[1].float().std() < plain[1].float().std()
+
+
+@pytest.mark.parametrize("quality", [40, 85])
+def test_jpeg_as_pillow_does_it(quality: int) -> None:
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 255, (10, 8, 3), np.uint8)).resize((72, 88), Image.Resampling.BICUBIC)
+    image = np.asarray(coarse)
+    file = io.BytesIO()
+    coarse.save(file, "jpeg", quality=quality)
+    wanted = np.asarray(Image.open(file), np.float32)
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    mine = compress(x, [quality])[0].permute(1, 2, 0).numpy() * 255
+    damage = np.abs(wanted - image).mean()
+    assert np.abs(mine - wanted).mean() < 0.5 * damage
+    assert np.abs(mine - image).mean() == pytest.approx(damage, rel=0.25)
+
+
+@pytest.mark.parametrize("module", [geometry, shading, labels, backdrop])
+def test_kernels_compile_for_cuda(module, tmp_path) -> None:
+    files = wp.compile_aot_module(module.__name__, arch=90, module_dir=tmp_path, use_ptx=False)
+    assert any(path.suffix == ".cubin" and path.stat().st_size > 1000 for path in map(type(tmp_path), files))
