@@ -21,6 +21,8 @@ from bodymap.people.wardrobe import Wardrobe
 
 _COLUMNS = 72
 _STEP = 0.03  # metres between rings
+_CROTCH = 0.07  # metres along the legs from the hip joint
+_SLOPE = 5.0
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,27 @@ def _relax(radius: np.ndarray, closed: bool) -> np.ndarray:
     return soft
 
 
+def _smoothly_split(narrow: np.ndarray, plain: Drape, aside: np.ndarray) -> np.ndarray:
+    """Where each vertex of the plain tube is bound from: as far down the legs as it is off the middle, times _SLOPE.
+
+    Cloth between two legs has no point of the body under it. Bound to the nearer leg, the map would jump from knee to
+    knee along the middle; so there it stays near the crotch, where left and right meet.
+    """
+    rings = narrow.reshape(plain.rings, _COLUMNS, 3)
+    off = np.abs(rings[..., 0])
+    s = np.broadcast_to(plain.s[:, None], off.shape)
+    reach = np.minimum(s, np.maximum(_CROTCH + _SLOPE * np.clip(off - 0.004, 0, None), np.minimum(s, _CROTCH)))
+    ring = np.interp(reach, plain.s, np.arange(plain.rings))
+    low = np.minimum(ring.astype(int), plain.rings - 2)
+    t = (ring - low)[..., None]
+    column = np.arange(_COLUMNS)[None]
+    guided = rings[low, column] * (1 - t) + rings[low + 1, column] * t
+    # towards the leg's own middle as it goes down it, so that nothing hangs between the thighs
+    inner = 0.004 + 0.07 * np.clip((reach - _CROTCH) / 0.3, 0, 1)
+    guided[..., 0] = aside.reshape(off.shape) * np.maximum(np.abs(guided[..., 0]), inner)
+    return guided.reshape(-1, 3)
+
+
 def make_skirt(wardrobe: Wardrobe, body: Body, cut: SkirtCut, material: Material, layer: int, name: str) -> Piece:
     """The tube on a body; its ``drape`` is called with the posed skin in place of skinning."""
     drape = Drape(wardrobe, cut)
@@ -138,12 +161,7 @@ def make_skirt(wardrobe: Wardrobe, body: Body, cut: SkirtCut, material: Material
     plain = Drape(wardrobe, replace(cut, flare=0.0, pleat_depth=0.0, slope=0.0))
     narrow = plain(a.rest[:SKIN_VERTICES], None)
     aside = np.where(np.sin(np.tile(plain.angle, plain.rings)) >= 0, 1.0, -1.0)
-    # towards the nearer leg, so that nothing hangs between the thighs where left and right are a hair apart
-    guided = narrow.copy()
-    guided[:, 0] = aside * np.maximum(
-        np.abs(narrow[:, 0]), 0.02 + 0.05 * np.clip(np.repeat(plain.s, _COLUMNS) / 0.3, 0, 1)
-    )
-    truth = wardrobe.bind_near(guided)
+    truth = wardrobe.bind_near(_smoothly_split(narrow, plain, aside))
     rings, columns = drape.rings, _COLUMNS
     i, j = np.meshgrid(np.arange(rings - 1), np.arange(columns if cut.gap == 0 else columns - 1), indexing="ij")
     p00, p01 = i * columns + j, i * columns + (j + 1) % columns
