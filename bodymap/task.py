@@ -146,15 +146,18 @@ class BodyMapTask:
 
             dataset: Any = ShardDataset(self.data.shards)
         else:
-            from bodymap.data.synthetic import SyntheticPeople
+            from bodymap.data.synthetic import Shots, SyntheticPeople
 
             dataset = SyntheticPeople(
                 self.data.pack, self.data.size, self.data.seed, self.data.views_per_person, split="train"
             )
+            if self.data.render == "device" or (self.data.render == "auto" and torch.cuda.is_available()):
+                dataset = Shots(dataset)
         return Loader(
             dataset,
-            stack,
+            getattr(dataset, "collate", stack),
             Augment(self.augment, self.template),
+            finish=getattr(dataset, "finish", None),
             batch_size=self.batch_size,
             seed=self.seed,
             workers=self.workers,

@@ -18,6 +18,8 @@ class DataConfig:
         size: (height, width) in pixels of people made on the fly.
         views_per_person: consecutive views of one person, so that dressing a body pays off.
         seed: of the people.
+        render: who takes the pictures of people made on the fly: "workers" (the processes that fetch), "device" (the
+            training process, on its device, a batch at a time), or "auto": the device where it is a GPU.
     """
 
     shards: str | None = None
@@ -25,6 +27,11 @@ class DataConfig:
     size: tuple[int, int] = (256, 192)
     views_per_person: int = 4
     seed: int = 0
+    render: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.render not in ("auto", "workers", "device"):
+            raise ValueError(f"render must be auto, workers or device, not {self.render!r}.")
 
 
 @dataclass(frozen=True)

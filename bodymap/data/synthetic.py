@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 import numpy as np
+import torch
 
-from bodymap.data.batch import Compact, compact
+from bodymap.data.batch import Batch, Compact, compact
 
 # One stream of seeds for each kind; the numbers must never change, shards on disk were made with them
 _STREAMS = {"person": 1, "pose": 2, "camera": 3, "scene": 4}
@@ -54,14 +55,65 @@ class SyntheticPeople:
 
     def sample(self, index: int):
         """The full Sample of an index, with camera, parts and normals."""
-        from bodymap.people import PeopleConfig, sample
+        from bodymap.people.sample import samples
+
+        return samples([self.shot(index)], self.load()[1].supersample)[0]
+
+    def shot(self, index: int):
+        """The photograph of an index before it is taken."""
+        from bodymap.people.director import direct
+
+        pack, config = self.load()
+        return direct(*seeds_of(index, self.seed, self.views_per_person), pack, config, self.split)
+
+    def load(self):
+        """(pack, config), opened once a process."""
+        from bodymap.people import PeopleConfig
         from bodymap.people.pack import Pack
 
         if self._loaded is None:
             self._loaded = Pack.load(self.pack_path), PeopleConfig(size=self.size, **self.options)
-        pack, config = self._loaded
-        return sample(*seeds_of(index, self.seed, self.views_per_person), pack=pack, config=config, split=self.split)
+        return self._loaded
 
     def __getstate__(self) -> dict[str, Any]:
         # Packs hold open files: every worker opens its own
         return {**self.__dict__, "_loaded": None}
+
+
+class Shots:
+    """As ``SyntheticPeople``, for a GPU that takes the pictures itself: workers only direct, ``finish`` photographs.
+
+    Use it as a loader's dataset with ``collate`` and ``finish``; batches should hold whole persons, because each batch
+    carries the meshes of its people.
+    """
+
+    def __init__(self, people: SyntheticPeople) -> None:
+        self.people = people
+
+    def __getitem__(self, index: int):
+        return self.people.shot(index)
+
+    def collate(self, shots: list) -> dict[str, Any]:
+        """Shots -> one cargo; runs in the worker that directed them."""
+        from bodymap.people.film.cargo import load
+
+        return {"cargo": load(shots, self.people.load()[0])}
+
+    def finish(self, batch: dict[str, Any], device: torch.device) -> Batch:
+        """Cargo -> the Batch on the device; runs in the training process."""
+        from bodymap.people.film.cargo import unload
+        from bodymap.people.sample import photograph
+
+        pack, config = self.people.load()
+        shots = unload(batch.pop("cargo"), pack, device)
+        taken = photograph(shots, config.supersample, device)
+        e = taken.exposure
+        triangle = e.triangle.long()
+        return batch | {
+            "image": taken.image.permute(0, 3, 1, 2).float().div_(255).contiguous(),
+            "foreground": triangle >= 0,
+            "triangle": triangle,
+            "barycentric": e.barycentric,
+            "layer": e.layer.long(),
+            "facing": torch.tensor([shot.facing for shot in shots], dtype=torch.float32).to(device),
+        }

@@ -35,6 +35,8 @@ class Loader:
         collate: list of samples -> batch of tensors, on the CPU; compact (uint8, int16), since it travels.
         transform: augmentation, or whatever turns the collated batch into what the losses want. On a GPU it runs there,
             otherwise in the workers.
+        finish: (collated batch, device) -> batch of tensors there, in the training process, before ``transform``: where
+            workers send descriptions that only the device turns into pictures.
         batch_size: samples a process and forward pass.
         seed: of the order; ``transform`` has its own.
         workers: processes that fetch; 0 fetches in the training process.
@@ -52,6 +54,7 @@ class Loader:
         workers: int = 0,
         sampler: Sampler | None = None,
         refresh_every: int = 512,
+        finish: Callable[[dict[str, Any], torch.device], Batch] | None = None,
     ) -> None:
         self.dataset = dataset
         self.collate = collate
@@ -59,13 +62,14 @@ class Loader:
         self.batch_size = batch_size
         self.workers = workers
         self.refresh_every = refresh_every
+        self.finish = finish
         if sampler is None:
             sampler = Shuffled(len(dataset), seed) if hasattr(dataset, "__len__") else Forward()
         self.sampler = sampler
 
     def batches(self, start: int, rank: int, world: int, device: torch.device) -> Iterator[Batch]:
         """Endless; each batch also holds "slot" (B,) int64. See ``BatchSource``."""
-        on_device = device.type != "cpu"
+        on_device = device.type != "cpu" or self.finish is not None
         # warp and CUDA do not survive a fork once the parent has used them
         context = ("spawn" if on_device else "fork") if self.workers else None
         loader = DataLoader(
@@ -75,13 +79,13 @@ class Loader:
             num_workers=self.workers,
             multiprocessing_context=context,
             worker_init_fn=_worker_init,
-            pin_memory=on_device,
+            pin_memory=device.type != "cpu",
             prefetch_factor=4 if self.workers else None,
             # The base seed of the workers must not come from torch's global generator, which belongs to the model
             generator=torch.Generator(),
         )
         for batch in loader:
-            batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+            batch = self._arrive(batch, device)
             if on_device and self.transform is not None:
                 batch = self.transform(batch, batch["slot"])
             yield batch
@@ -91,8 +95,13 @@ class Loader:
         chosen = range(start, start + self.batch_size)
         items = [_Slots(self.dataset)[slot, self.sampler.index(slot)] for slot in chosen]
         batch = _Collate(self.collate, None)(items)
-        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        batch = self._arrive(batch, device)
         return self.transform(batch, batch["slot"]) if self.transform is not None else batch
+
+    def _arrive(self, batch: dict[str, Any], device: torch.device) -> Batch:
+        """A collated batch on the device."""
+        batch = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+        return batch if self.finish is None else self.finish(batch, device)
 
     def state(self) -> dict[str, Any]:
         return self.sampler.state()
