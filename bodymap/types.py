@@ -38,17 +38,20 @@ LAYER_NAMES: tuple[str, ...] = ("background", "skin", "hair", "upper", "lower", 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera.
+    """A pinhole camera, perhaps with a lens that bends straight lines.
 
     Attributes:
         intrinsics: (3, 3) float32, pixels; ``pixel = K x_camera / z``.
         T_camera_world: (4, 4) float32, rigid, metres.
         size: (height, width) of the image in pixels.
+        distortion: Brown's first radial coefficient k1: what a pinhole would show at d = (x, y) / z lies at
+            d (1 + k1 |d|^2). Negative: barrel.
     """
 
     intrinsics: np.ndarray
     T_camera_world: np.ndarray
     size: tuple[int, int]
+    distortion: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def draw_view(
     eye = target + distance * toward
     # nobody photographs from under the floor
     eye[2] = max(eye[2], 0.12)
-    rotation = _look(eye, target, np.radians(rng.normal(0, config.roll)))
+    rotation = look_at(eye, target, np.radians(rng.normal(0, config.roll)))
     position = -rotation @ eye
 
     at_camera = region @ rotation.T + position
@@ -97,7 +97,19 @@ def draw_view(
     centre = (vertices.min(0) + vertices.max(0)) / 2
     direction = eye - centre
     direction[2] = 0
-    return View(Camera(intrinsics, T, (height, width)), facing_angle(front, direction), framing)
+    camera = Camera(intrinsics, T, (height, width), _draw_distortion(rng, x0, y0, scale, size, config))
+    return View(camera, facing_angle(front, direction), framing)
+
+
+def _draw_distortion(
+    rng: np.random.Generator, x0: float, y0: float, scale: float, size: tuple[int, int], config: CameraConfig
+) -> float:
+    """k1 of the lens: ``config.bend`` is how far it moves the picture's farthest corner, as a share of its radius."""
+    bend = rng.uniform(*config.bend)
+    if rng.random() >= config.distortion:
+        return 0.0
+    corner = max(x0**2, (x0 + size[1] / scale) ** 2) + max(y0**2, (y0 + size[0] / scale) ** 2)
+    return float(bend / corner)
 
 
 def _draw_facing(rng: np.random.Generator, config: CameraConfig) -> float:
@@ -125,8 +137,8 @@ def _region(rng, vertices, bones, posed, framing) -> tuple[np.ndarray, str]:
     return (joints[:, None] + corners[None]).reshape(-1, 3), side
 
 
-def _look(eye: np.ndarray, target: np.ndarray, roll: float) -> Float[np.ndarray, "3 3"]:
-    """Rows: right, down, forward."""
+def look_at(eye: np.ndarray, target: np.ndarray, roll: float) -> Float[np.ndarray, "3 3"]:
+    """The axes of a camera that looks from one place to another, as rows: right, down, forward; roll in radians."""
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, [0, 0, 1.0])
     right /= np.linalg.norm(right)

@@ -6,6 +6,35 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class FaceConfig:
+    """Facial expressions. Strengths are shares of an action's full movement."""
+
+    neutral: float = 0.3  # chance of a face at rest (blinks and glances aside)
+    expression: dict[str, float] = field(
+        default_factory=lambda: {
+            "smile": 0.25,
+            "open_smile": 0.15,
+            "laugh": 0.06,
+            "talk": 0.18,
+            "surprise": 0.05,
+            "sad": 0.06,
+            "angry": 0.06,
+            "disgust": 0.03,
+            "pucker": 0.05,
+            "shout": 0.03,
+            "mix": 0.08,  # only what ``extra`` adds
+        }
+    )
+    strength: tuple[float, float] = (0.35, 1.0)
+    extra: int = 3  # at most so many further actions, of any muscle
+    extra_strength: float = 0.5  # theirs at most, and never above the expression's
+    both_sides: float = 0.8  # chance that an action of one side comes with its twin
+    asymmetry: float = 0.15  # by which share the two sides differ, at most
+    blink: float = 0.06  # both eyes closed; a third as often one of them
+    gaze: float = 0.6  # chance of eyes that look aside
+
+
+@dataclass(frozen=True)
 class OutfitConfig:
     """What people wear. Tables are weights; they need not sum to 1."""
 
@@ -24,6 +53,78 @@ class OutfitConfig:
     bag: float = 0.22
     held: float = 0.12
     pattern: float = 0.36  # chance that a piece of clothing is patterned
+    # kinds of seamless patterns (``pattern.py``), and of prints that sit in one place (``prints.py``)
+    patterns: dict[str, float] = field(
+        default_factory=lambda: {
+            "stripes": 0.18,
+            "bands": 0.06,
+            "check": 0.1,
+            "tartan": 0.07,
+            "dots": 0.07,
+            "floral": 0.11,
+            "animal": 0.05,
+            "camouflage": 0.05,
+            "herringbone": 0.04,
+            "scribble": 0.05,
+            "denim": 0.07,
+            "knit": 0.06,
+            "stars": 0.03,
+            "zigzag": 0.04,
+            "paisley": 0.03,
+            "ikat": 0.03,
+            "lace": 0.02,
+            "houndstooth": 0.02,
+            "cloudy": 0.03,
+        }
+    )
+    placed: float = 0.3  # of the patterned pieces: the chance of a print in one place instead
+    prints: dict[str, float] = field(
+        default_factory=lambda: {
+            "lettering": 0.26,
+            "logo": 0.2,
+            "photo": 0.12,
+            "gradient": 0.1,
+            "tie_dye": 0.07,
+            "blocks": 0.15,
+            "stripe": 0.1,
+        }
+    )
+    # chance of each thing worn; names of ``worn.WORN``
+    worn: dict[str, float] = field(
+        default_factory=lambda: {
+            "glasses": 0.13,
+            "sunglasses": 0.06,
+            "face_mask": 0.03,
+            "headphones": 0.03,
+            "earrings": 0.14,
+            "necklace": 0.25,  # seldom seen: collars cover it
+            "watch": 0.15,
+            "bracelet": 0.08,
+            "gloves": 0.04,
+            "socks": 0.2,
+            "belt": 0.1,
+            "tie": 0.05,
+            "waist_bag": 0.03,
+        }
+    )
+    # names of ``carried.BAGS`` and ``carried.HELD``
+    bags: dict[str, float] = field(
+        default_factory=lambda: {"hand_bag": 0.28, "shopping_bag": 0.2, "shoulder_bag": 0.27, "backpack": 0.25}
+    )
+    helds: dict[str, float] = field(
+        default_factory=lambda: {
+            "phone": 0.24,
+            "mug": 0.14,
+            "bottle": 0.12,
+            "book": 0.1,
+            "ball": 0.08,
+            "bouquet": 0.06,
+            "stick": 0.06,
+            "cane": 0.06,
+            "umbrella": 0.08,
+            "folder": 0.06,
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -75,6 +176,8 @@ class CameraConfig:
     pitch: tuple[float, float] = (4.0, 9.0)  # mean and deviation of the common case
     steep: float = 0.1  # chance of a view from well above or below
     roll: float = 3.5
+    distortion: float = 0.25  # chance of a lens that bends straight lines
+    bend: tuple[float, float] = (-0.09, 0.05)  # how far it moves the picture's corner, share of its distance
     least_pixels: float = 0.015  # the subject covers at least this share of the picture
 
 
@@ -84,12 +187,71 @@ class SceneConfig:
 
     panorama: float = 0.62  # else a procedural background
     studio: float = 0.12  # plain backgrounds, of the procedural ones
+    defocus: float = 0.2  # chance that what is behind the person is out of focus
     bystander: float = 0.24
     bystanders: int = 2  # at most
     companions: int = 24  # how many different bystanders exist: they are costly to dress
     occluder: float = 0.2
     distractor: float = 0.3
     nobody: float = 0.04  # chance that the subject and the bystanders are left out: things are not people
+    # what stands before the subject, and what beside and behind it: names of ``things.THINGS``
+    occluders: dict[str, float] = field(
+        default_factory=lambda: {
+            "post": 0.15,
+            "counter": 0.2,
+            "bush": 0.1,
+            "ball": 0.07,
+            "table": 0.1,
+            "chair": 0.06,
+            "railing": 0.08,
+            "bollard": 0.04,
+            "sign": 0.03,
+            "bicycle": 0.03,
+            "plant": 0.04,
+            "luggage": 0.03,
+            "balloons": 0.02,
+            "parasol": 0.02,
+            "lamp": 0.02,
+            "bench": 0.02,
+            "dog": 0.03,
+            "flag": 0.02,
+        }
+    )
+    distractors: dict[str, float] = field(
+        default_factory=lambda: {
+            "statue": 0.09,
+            "mannequin": 0.06,
+            "poster": 0.11,
+            "hanger": 0.05,
+            "rack": 0.04,
+            "coat_stand": 0.04,
+            "laundry": 0.02,
+            "teddy": 0.06,
+            "dog": 0.04,
+            "cat": 0.02,
+            "horse": 0.02,
+            "sheep": 0.01,
+            "bird": 0.02,
+            "block": 0.1,
+            "chair": 0.06,
+            "table": 0.04,
+            "bench": 0.02,
+            "lamp": 0.04,
+            "plant": 0.04,
+            "bush": 0.03,
+            "luggage": 0.02,
+            "balloons": 0.01,
+            "parasol": 0.02,
+            "flag": 0.02,
+            "post": 0.02,
+            "bollard": 0.02,
+            "sign": 0.02,
+            "railing": 0.02,
+            "bicycle": 0.03,
+            "bin": 0.02,
+            "ball": 0.02,
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -120,7 +282,8 @@ class PeopleConfig:
 
     size: tuple[int, int] = (256, 192)
     supersample: int = 2
-    layers: int = 4  # surfaces peeled where hair is cut out by its texture
+    covered: bool = False  # also the truth of the bare body under everything
+    face: FaceConfig = field(default_factory=FaceConfig)
     outfit: OutfitConfig = field(default_factory=OutfitConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)

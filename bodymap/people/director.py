@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bodymap.people.background import draw_backdrop, draw_surroundings
+from bodymap.people.background import Backdrop, draw_backdrop, draw_surroundings
 from bodymap.people.camera import View, draw_view
 from bodymap.people.config import PeopleConfig
 from bodymap.people.film.develop import Faults
 from bodymap.people.film.stagehand import Take
-from bodymap.people.light import draw_light
+from bodymap.people.light import Light, draw_light
 from bodymap.people.pack import Pack
 from bodymap.people.person import Person, Placed, get_person
 from bodymap.people.photograph import draw_faults
@@ -22,6 +22,7 @@ from bodymap.people.pose import draw_pose
 from bodymap.people.scene import draw_extras
 from bodymap.people.stage import Actor
 from bodymap.people.streams import stream
+from bodymap.types import Camera
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,38 @@ def direct(person: int, pose: int, camera: int, scene: int, pack: Pack, config: 
     view = draw_view(
         stream(camera, "camera", split), placed.probe, pack.bones, placed.posed, config.size, config.camera
     )
-    return stage_shot(subject, local, placed, view, scene, pack, config, split, (person, pose, camera, scene))
+    setting = draw_setting(scene, pack, config, split, view.camera, placed)
+    return stage_shot(subject, local, placed, view, setting, config, (person, pose, camera, scene))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a photograph is taken, drawn from a scene's seed; a film keeps one for all its frames.
+
+    Attributes:
+        light, backdrop, faults: of the picture.
+        extras: everybody and everything but the subject.
+        nobody: the subject is left out.
+    """
+
+    light: Light
+    backdrop: Backdrop
+    extras: tuple[Actor, ...]
+    faults: Faults
+    nobody: bool = False
+
+
+def draw_setting(scene: int, pack: Pack, config: PeopleConfig, split: str, camera: Camera, placed: Placed) -> Setting:
+    """Surroundings, light, things and faults of a scene's seed, about a subject before a camera."""
+    nobody = stream(scene, "nobody", split).random() < config.scene.nobody
+    around = draw_surroundings(stream(scene, "surroundings", split), pack, config.scene, split)
+    return Setting(
+        light=draw_light(stream(scene, "light", split), around.panorama, around.yaw, config.light),
+        backdrop=draw_backdrop(stream(scene, "background", split), pack, around, camera, config.scene, split),
+        extras=tuple(draw_extras(scene, pack, config, split, camera, placed.posed, placed.probe, nobody)),
+        faults=draw_faults(stream(scene, "photograph", split), config.photograph),
+        nobody=nobody,
+    )
 
 
 def stage_shot(
@@ -58,19 +90,13 @@ def stage_shot(
     local: Float[np.ndarray, "bone 3 3"],
     placed: Placed,
     view: View,
-    scene: int,
-    pack: Pack,
+    setting: Setting,
     config: PeopleConfig,
-    split: str,
     seeds: tuple[int, int, int, int],
 ) -> Shot:
-    """A posed subject before a camera, with the surroundings, light, things and faults of a scene's seed."""
-    nobody = stream(scene, "nobody", split).random() < config.scene.nobody
-    around = draw_surroundings(stream(scene, "surroundings", split), pack, config.scene, split)
-    light = draw_light(stream(scene, "light", split), around.panorama, around.yaw, config.light)
-    actors = [] if nobody else [Actor.person(subject, placed, 1)]
-    actors += draw_extras(scene, pack, config, split, view.camera, placed.posed, placed.probe, nobody)
-    backdrop = draw_backdrop(stream(scene, "background", split), pack, around, view.camera, config.scene, split)
+    """A posed subject before a camera."""
+    nobody = setting.nobody
+    actors = setting.extras if nobody else (Actor.person(subject, placed, 1), *setting.extras)
     touching = np.zeros((0, 2)) if nobody else _touching(placed.probe)
     body = {
         "shape": subject.body.coefficients,
@@ -80,8 +106,8 @@ def stage_shot(
         "framing": view.framing,
     }
     return Shot(
-        take=Take(tuple(actors), view.camera, light, backdrop, touching, config.camera.least_pixels),
-        faults=draw_faults(stream(scene, "photograph", split), config.photograph),
+        take=Take(actors, view.camera, setting.light, setting.backdrop, touching, config.camera.least_pixels),
+        faults=setting.faults,
         facing=math.nan if nobody else view.facing,
         body=body,
         seeds=seeds,

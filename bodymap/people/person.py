@@ -121,14 +121,18 @@ def build_person(seed: int, pack: Pack, config: PeopleConfig, split: str) -> Per
     """Draws body, face and outfit; about a third of a second."""
     body = draw_body(stream(seed, "body", split), pack, split)
     body = with_face(body, pack, draw_face(stream(seed, "face", split), pack, config.face))
-    pieces = dress(seed, pack, body, config.outfit, split)
+    return assemble(seed, body, tuple(dress(seed, pack, body, config.outfit, split)))
+
+
+def assemble(seed: int, body: Body, pieces: tuple[Piece, ...]) -> Person:
+    """The person of these pieces; the first is the skin."""
     starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])[:-1]
-    mesh = join(tuple(pieces))
+    mesh = join(pieces)
     drawn = np.unique(mesh.triangles.numpy())
     return Person(
         seed=seed,
         body=body,
-        pieces=tuple(pieces),
+        pieces=pieces,
         mesh=mesh,
         drawn=drawn,
         probe=drawn[::8],

@@ -56,9 +56,36 @@ def clip_from_camera(
 def clip_from_world(
     points: Float[Tensor, "*batch vertex xyz=3"], camera: Camera, near: float = NEAR, far: float = FAR
 ) -> Float[Tensor, "*batch vertex xyzw=4"]:
-    """Clip coordinates (..., V, 4) of world points as the camera sees them."""
+    """Clip coordinates (..., V, 4) of world points as the camera sees them; distortion moves the vertices."""
     intrinsics = torch.as_tensor(camera.intrinsics, dtype=points.dtype, device=points.device)
-    return clip_from_camera(camera_from_world(camera, points), intrinsics, camera.size, near, far)
+    at_camera = distort(camera_from_world(camera, points), camera.distortion)
+    return clip_from_camera(at_camera, intrinsics, camera.size, near, far)
+
+
+def distort(points_camera: Float[Tensor, "*batch point xyz=3"], k1: float) -> Float[Tensor, "*batch point xyz=3"]:
+    """Camera points (..., N, 3) moved across the view at their depth to where a lens shows them; see ``types.Camera``.
+
+    Beyond the radius where k1 would fold the picture over, and behind the camera, the scale stays what it is there.
+    """
+    if k1 == 0:
+        return points_camera
+    x, y, z = points_camera.unbind(-1)
+    square = (x * x + y * y) / z.clamp_min(1e-3).square()
+    scale = 1 + k1 * square.clamp_max(distortion_limit(k1))
+    return torch.stack([x * scale, y * scale, z], -1)
+
+
+def distortion_limit(k1: float) -> float:
+    """The largest |d|^2 that ``distort`` tells apart: for barrel distortion nine tenths of where it turns back."""
+    return 0.3 / -k1 if k1 < 0 else 1e6
+
+
+def undistort(directions: Float[Tensor, "*batch point xy=2"], k1: float) -> Float[Tensor, "*batch point xy=2"]:
+    """The inverse of ``distort`` for (x, y) / z, by fixed-point iteration; exact to 1e-5 for the lenses of a phone."""
+    out = directions
+    for _ in range(8 if k1 else 0):
+        out = directions / (1 + k1 * out.square().sum(-1, keepdim=True).clamp_max(distortion_limit(k1)))
+    return out
 
 
 def depth_from_clip(depth: Tensor, near: float = NEAR, far: float = FAR) -> Tensor:
@@ -71,7 +98,7 @@ def project(camera: Camera, points: Float[Tensor, "*batch point xyz=3"]) -> Floa
 
     Points behind the camera give meaningless pixels: test the depth (``camera_from_world``) first.
     """
-    at_camera = camera_from_world(camera, points)
+    at_camera = distort(camera_from_world(camera, points), camera.distortion)
     return project_camera(at_camera, torch.as_tensor(camera.intrinsics, dtype=points.dtype, device=points.device))
 
 
@@ -88,6 +115,7 @@ def unproject(
     K = torch.as_tensor(camera.intrinsics, dtype=pixels.dtype, device=pixels.device)
     T = torch.as_tensor(camera.T_camera_world, dtype=pixels.dtype, device=pixels.device)
     rays = torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1) @ torch.linalg.inv(K).T
+    rays = torch.cat([undistort(rays[..., :2], camera.distortion), rays[..., 2:]], dim=-1)
     return (rays * depth[..., None] - T[:3, 3]) @ T[:3, :3]
 
 

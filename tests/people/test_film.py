@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from bodymap.people.director import direct
 from bodymap.people.film import backdrop, geometry, labels, shading
 from bodymap.people.film.develop import Faults, develop
 from bodymap.people.film.film import expose
-from bodymap.people.film.stagehand import Take, pose_actors
 from bodymap.people.film.jpeg import compress
+from bodymap.people.film.stagehand import Take, pose_actors
 from bodymap.people.light import Light
 from bodymap.people.material import Material, Tint
 from bodymap.people.mesh import Piece, join
@@ -198,3 +199,34 @@ def test_jpeg_as_pillow_does_it(quality: int) -> None:
 def test_kernels_compile_for_cuda(module, tmp_path) -> None:
     files = wp.compile_aot_module(module.__name__, arch=90, module_dir=tmp_path, use_ptx=False)
     assert any(path.suffix == ".cubin" and path.stat().st_size > 1000 for path in map(type(tmp_path), files))
+
+
+def test_the_lens_bends_the_outline() -> None:
+    k1 = -0.25
+    bent = replace(camera((160, 160)), distortion=k1)
+    # a square with corners at (x, y) / z = 0.2
+    film = expose([Take((square(Material(np.ones(3)), half=0.4),), bent, EVEN)], factor=1)
+    edge = 0.2 * (1 + k1 * 0.04)  # the middle of a side
+    focal = bent.intrinsics[0, 0]
+    columns = np.flatnonzero(film.cover[0, 80].numpy())
+    assert (columns[-1] + 1 - columns[0]) / 2 == pytest.approx(edge * focal, abs=1.0)
+    corner = 0.2 * (1 + k1 * 0.08)
+    rows = np.flatnonzero(film.cover[0].numpy().any(1))
+    assert rows[0] == pytest.approx(80 - edge * focal, abs=1.0)
+    covered = np.argwhere(film.cover[0].numpy())
+    assert np.abs(covered - 79.5).sum(1).max() == pytest.approx(2 * corner * focal, abs=2.5)
+
+
+def test_the_lens_bends_the_backdrop_by_its_inverse() -> None:
+    # a wall across the view, dark left of the middle and white from (x, y) / z = 0.25 on
+    tile = np.zeros((64, 64, 3), np.uint8)
+    tile[:, 32:] = 255
+    walls = [Block(np.zeros((4, 4, 3), np.uint8), 1.0, np.ones(3))] * 6
+    walls[3] = Block(tile, 2.0, np.ones(3))  # white from 1 m to 2 m
+    room = Backdrop(blocks=tuple(walls), low=np.full(3, -3.0), high=np.array([3, 2.0, 3]))
+    for k1 in (0.0, -0.25, 0.2):
+        bent = replace(camera((160, 160)), distortion=k1)
+        film = expose([Take((square(Material(np.ones(3)), half=0.01),), bent, EVEN, room)], factor=1)
+        first = np.flatnonzero(film.colour[0, 80, 90:, 0].numpy() > 0.5)[0] + 90
+        wanted = 80 + 0.25 * (1 + k1 * 0.0625) * bent.intrinsics[0, 0]
+        assert first == pytest.approx(wanted, abs=1.5), k1

@@ -17,7 +17,7 @@ from bodymap.types import LAYER_NAMES, PART_NAMES, Sample
 
 SIZE = (128, 96)
 ALONE = SceneConfig(bystander=0, occluder=0, distractor=0, nobody=0)
-PLAIN = PeopleConfig(size=SIZE, scene=ALONE)
+PLAIN = PeopleConfig(size=SIZE, scene=ALONE, camera=CameraConfig(distortion=0))
 
 
 def looking(facing: str, framing: str = "full", **kwargs) -> PeopleConfig:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from bodymap.rendering import rasterize
@@ -98,3 +100,22 @@ def test_skew_in_the_intrinsics_is_honoured():
     clip = clip_from_world(points, skewed)
     pixel = (clip[:, :2] / clip[:, 3:] + 1) / 2 * torch.tensor([90.0, 120.0])
     torch.testing.assert_close(pixel, project(skewed, points), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("k1", [-0.2, 0.15])
+def test_distortion_and_its_inverse(k1: float) -> None:
+    bent = replace(CAMERA, distortion=k1)
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(50, 3, generator=generator) * 0.3
+    depth = camera_from_world(bent, points)[..., 2]
+    torch.testing.assert_close(unproject(bent, project(bent, points), depth), points, atol=1e-3, rtol=1e-3)
+    # the axis stays, everything else moves along its radius: outwards for k1 > 0
+    d = camera_from_world(CAMERA, points)
+    d = d[:, :2] / d[:, 2:]
+    moved = (project(bent, points) - project(CAMERA, points)) / float(CAMERA.intrinsics[0, 0])
+    wanted = k1 * d.square().sum(1, keepdim=True) * d
+    torch.testing.assert_close(moved[:, 0], wanted[:, 0], atol=1e-4, rtol=1e-3)
+    clip = clip_from_world(points, bent)
+    height, width = bent.size
+    pixel = (clip[:, :2] / clip[:, 3:] * 0.5 + 0.5) * torch.tensor([width, height])
+    torch.testing.assert_close(pixel, project(bent, points), atol=1e-2, rtol=1e-4)

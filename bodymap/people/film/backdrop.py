@@ -82,7 +82,8 @@ def backdrop_kernel(
     surrounds: wp.array(dtype=Surround),
     boxes: wp.array(dtype=Box),
     touching: wp.array(dtype=wp.vec2),
-    rays: wp.array(dtype=wp.mat33),
+    world_axes: wp.array(dtype=wp.mat33),
+    directions: wp.array(dtype=wp.mat33),
     irradiance: wp.array2d(dtype=wp.vec3),
     sun_keys: wp.array2d(dtype=wp.uint64),
     sun_low: wp.array2d(dtype=float),
@@ -94,7 +95,8 @@ def backdrop_kernel(
 ):
     """Linear colours; black where ``cover`` is 1.
 
-    ``rays`` take (column, row, 1) of a pixel's centre to a world direction of any length.
+    ``directions`` take (column, row, 1) of a pixel's centre to (x, y, 1) before the lens, ``world_axes`` from there to
+    the world.
     """
     n, j = wp.tid()
     if cover[n, j] >= 1.0:
@@ -102,7 +104,14 @@ def backdrop_kernel(
         return
     column = float(j % width) + 0.5
     row = float(j // width) + 0.5
-    ray = wp.normalize(rays[n] * wp.vec3(column, row, 1.0))
+    bent = directions[n] * wp.vec3(column, row, 1.0)
+    straight = bent
+    if scenes[n].distortion != 0.0:
+        for _turn in range(5):
+            square = wp.min(straight[0] * straight[0] + straight[1] * straight[1], scenes[n].distortion_limit)
+            scale = 1.0 / (1.0 + scenes[n].distortion * square)
+            straight = wp.vec3(bent[0] * scale, bent[1] * scale, 1.0)
+    ray = wp.normalize(world_axes[n] * straight)
     eye = scenes[n].eye
     kind = surrounds[n].kind
     colour = wp.vec3(0.5, 0.5, 0.5)

@@ -105,4 +105,3 @@ def unload(cargo: Cargo, pack: Pack, device: torch.device | str = "cpu") -> list
 
 def _image(image, pack: Pack):
     return pack.image(image) if isinstance(image, str) else image
-

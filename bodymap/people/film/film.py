@@ -200,7 +200,7 @@ def _see(g: Geometry, size: tuple[int, int], device: torch.device) -> tuple[Tens
     coarse = (max(size[0] // 4, 1), max(size[1] // 4, 1))
     area = _count(g, _fill(g, g.clip, subject, coarse, device), device) * (size[0] * size[1] / (coarse[0] * coarse[1]))
     least = np.array([take.least_pixels for take in g.takes]) * size[0] * size[1]
-    alone = crowded & ((seen < least) | (seen < 0.5 * area))
+    alone = crowded & (least > 0) & ((seen < least) | (seen < 0.5 * area))
     if alone.any():
         shown = torch.tensor([int(not out) for out in _absent(g, alone)], dtype=torch.int32)
         again = _fill(g, g.clip, shown, size, device)

@@ -141,6 +141,13 @@ def place_kernel(
     strain[v] = loss
     b = cast[a].picture
     q = scenes[b].clip_from_world * wp.vec4(p[0], p[1], p[2], 1.0)
+    if scenes[b].distortion != 0.0 and q[3] > 1.0e-3:
+        focal = scenes[b].focal
+        centre = scenes[b].centre
+        dx = (q[0] / q[3] - centre[0]) / focal[0]
+        dy = (q[1] / q[3] - centre[1]) / focal[1]
+        bend = 1.0 + scenes[b].distortion * wp.min(dx * dx + dy * dy, scenes[b].distortion_limit)
+        q = wp.vec4((dx * bend * focal[0] + centre[0]) * q[3], (dy * bend * focal[1] + centre[1]) * q[3], q[2], q[3])
     clip[v] = q
     s = scenes[b].sun_axes * p
     sunlit[v] = s

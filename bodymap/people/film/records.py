@@ -74,7 +74,11 @@ class Scene:
     eye: wp.vec3
     forward: wp.vec3
     camera_axes: wp.mat33
+    # of the lens (k1, see types.Camera), and from its (x, y) / z to x/w, y/w of the clip space
     distortion: float
+    distortion_limit: float
+    focal: wp.vec2
+    centre: wp.vec2
     sun: wp.vec3
     sun_colour: wp.vec3
     sun_axes: wp.mat33

@@ -17,7 +17,7 @@ from bodymap.people.film.records import Cast, Scene
 from bodymap.people.film.resident import Resident, resident
 from bodymap.people.light import Light
 from bodymap.people.stage import Actor, Stage, join_actors
-from bodymap.rendering.camera import FAR, NEAR
+from bodymap.rendering.camera import FAR, NEAR, distortion_limit
 from bodymap.types import Camera
 
 _FLOAT32_LARGE = 3.0e38
@@ -29,7 +29,8 @@ class Take:
 
     Attributes:
         touching: (T, 2) metres, where somebody touches the floor z = 0.
-        least_pixels: share of the picture that the subject must cover, else everybody and everything else is sent away.
+        least_pixels: share of the picture that the subject must cover, else everybody and everything else is sent away,
+            as when more than half of the subject is hidden; 0: nobody ever is.
     """
 
     actors: tuple[Actor, ...]
@@ -167,6 +168,9 @@ def _scene(take: Take) -> np.ndarray:
         ]
     )
     record["clip_from_world"] = clip @ T
+    record["distortion"], record["distortion_limit"] = camera.distortion, distortion_limit(camera.distortion)
+    record["focal"] = clip[0, 0], clip[1, 1]
+    record["centre"] = clip[0, 2], clip[1, 2]
     record["eye"] = -T[:3, :3].T @ T[:3, 3]
     record["forward"], record["camera_axes"] = T[2, :3], T[:3, :3]
     record["sun"], record["sun_colour"], record["occlusion"] = light.sun, light.sun_colour, light.occlusion

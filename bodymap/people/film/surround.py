@@ -21,7 +21,7 @@ def paint_backdrops(
     count, (height, width) = len(g.takes), g.takes[0].camera.size
     surrounds, boxes, holds = np.zeros(count, backdrop.Surround.numpy_dtype()), [], []
     touching = np.concatenate([*(take.touching for take in g.takes), np.zeros((1, 2))]).astype(np.float32)
-    rays = np.zeros((count, 3, 3), np.float32)
+    axes, directions = np.zeros((2, count, 3, 3), np.float32)
     first = 0
 
     def address(image: np.ndarray) -> int:
@@ -51,7 +51,7 @@ def paint_backdrops(
         s["touching"], s["touches"] = first, len(take.touching)
         first += len(take.touching)
         K, T = take.camera.intrinsics.astype(np.float64), take.camera.T_camera_world.astype(np.float64)
-        rays[n] = T[:3, :3].T @ np.linalg.inv(K)
+        axes[n], directions[n] = T[:3, :3].T, np.linalg.inv(K)
     where = wp.device_from_torch(device)
     boxes = np.stack(boxes) if boxes else np.zeros(1, backdrop.Box.numpy_dtype())
     out = torch.empty(count, height * width, 3, device=device)
@@ -64,7 +64,8 @@ def paint_backdrops(
             wp.array(surrounds, dtype=backdrop.Surround, device=where),
             wp.array(boxes, dtype=backdrop.Box, device=where),
             wp.from_torch(torch.from_numpy(touching).to(device), dtype=wp.vec2),
-            wp.from_torch(torch.from_numpy(rays).to(device), dtype=wp.mat33),
+            wp.from_torch(torch.from_numpy(axes).to(device), dtype=wp.mat33),
+            wp.from_torch(torch.from_numpy(directions).to(device), dtype=wp.mat33),
             wp.from_torch(irradiance, dtype=wp.vec3),
             wp.from_torch(sun_keys, dtype=wp.uint64),
             wp.from_torch(g.sun_low),
