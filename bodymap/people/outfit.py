@@ -9,6 +9,7 @@ from bodymap.people.config import OutfitConfig
 from bodymap.people.dressing import Dresser
 from bodymap.people.material import Material, procedural_skin, recolour
 from bodymap.people.mesh import Piece
+from bodymap.people.mouth import mouth_pieces
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body
 from bodymap.people.streams import choose, of_split, stream
@@ -25,6 +26,8 @@ def dress(seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str) -
     kind = choose(rng, config.kind)
     if kind == "dress" and not body.female and rng.random() > config.male_dress:
         kind = "separates"
+    if kind == "bare" and body.age < 16:  # children are always dressed
+        kind = "separates"
     {
         "separates": dresser.separates,
         "dress": dresser.dress,
@@ -35,7 +38,8 @@ def dress(seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str) -
     dresser.footwear(stream(seed, "shoes", split))
     dresser.head(stream(seed, "head", split))
     dresser.carried(stream(seed, "carried", split))
-    return [skin_piece(seed, pack, body, dresser.hidden, split), *dresser.pieces]
+    mouth = mouth_pieces(stream(seed, "mouth", split), dresser.wardrobe, body)
+    return [skin_piece(seed, pack, body, dresser.hidden, split), *dresser.pieces, *mouth]
 
 
 def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str) -> Piece:
@@ -43,16 +47,17 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
     t = template()
     a: Anatomy = Wardrobe.of(pack).anatomy
     triangles = t.triangles.numpy()
-    # the inside of the mouth is never an answer, and never seen
+    # the inside of the mouth is never an answer: where a face opens it, ``mouth_pieces`` draw it
     keep = ~hidden[triangles].all(1) & (t.triangle_inner.numpy() == 0)
     rng = stream(seed, "skin", split)
     suits = [s for s in of_split(pack.skins, split) if s.gender in ("any", "female" if body.female else "male")]
     if suits:
         age = "young" if body.age < 35 else "middleage" if body.age < 58 else "old"
         suits = [s for s in suits if s.age in ("any", age)] or suits
-        texture = recolour(rng, pack.image(suits[rng.integers(len(suits))].texture)[..., :3], None)
+        texture = pack.image(suits[rng.integers(len(suits))].texture)
+        tint = recolour(rng, texture, None)
     else:
-        texture = procedural_skin(rng)
+        texture, tint = procedural_skin(rng), None
     rest = a.rest[:SKIN_VERTICES]
     return Piece(
         name="skin",
@@ -66,6 +71,6 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
         truth=rest,
         rest=rest,
         cloth=np.zeros((SKIN_VERTICES, 2), np.float32),
-        material=Material(np.ones(3), texture=texture, gloss=float(rng.uniform(0.03, 0.12)), shine=14.0),
+        material=Material(np.ones(3), texture=texture, tint=tint, gloss=float(rng.uniform(0.03, 0.12)), shine=14.0),
         template_triangle=np.flatnonzero(keep),
     )

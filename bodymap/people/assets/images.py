@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +13,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from bodymap.errors import UserError
+from bodymap.people.assets.lookup import files_below
 from bodymap.people.assets.makehuman import Licences
 
 PANORAMA_SIZE = (1024, 512)  # width, height
 RADIANCE_SIZE = (64, 32)
+# What damaged files raise in PIL and numpy
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, OverflowError, TypeError, struct.error)
+_DAMAGE += (zlib.error, zipfile.BadZipFile)
 _PANORAMA_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -28,7 +35,7 @@ def open_image(path: Path):
     try:
         with Image.open(path) as image:
             return image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
-    except (OSError, ValueError, SyntaxError):
+    except (*_DAMAGE, Image.DecompressionBombError):
         raise UserError(f"The picture {path} cannot be read.") from None
 
 
@@ -63,6 +70,13 @@ def _webp(image, quality: int) -> UInt8[np.ndarray, " byte"]:
     return np.frombuffer(buffer.getvalue(), np.uint8)
 
 
+def plain_texture(colour: tuple[float, float, float]) -> UInt8[np.ndarray, " byte"]:
+    """A texture of one sRGB colour in [0, 1]."""
+    from PIL import Image
+
+    return _webp(Image.new("RGB", (8, 8), tuple(round(255 * value) for value in colour)), 100)
+
+
 @dataclass(frozen=True)
 class PanoramaFile:
     """A panorama as found: name, encoded image, radiance (h, w, 3) float32 or None, licence."""
@@ -79,15 +93,15 @@ def find_panoramas(folder: Path) -> list[Path]:
 
     found = []
     words = ("hdri", "panorama")
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PANORAMA_ENDINGS):
+    for path in files_below(folder, *_PANORAMA_ENDINGS):
         named = any(word in part.lower() for part in (folder.name, *path.parts[-3:-1]) for word in words)
         if not named and not list(path.parent.glob("radiance*.npz")):
             continue
         try:
             with Image.open(path) as image:
                 width, height = image.size
-        except OSError:
-            continue
+        except (*_DAMAGE, Image.DecompressionBombError):
+            width, height = 2, 1  # reading it will say so
         if width == 2 * height:
             found.append(path)
     return found
@@ -108,7 +122,9 @@ def read_panorama(path: Path, licences: Licences, quality: int = 75) -> Panorama
             with np.load(archive, allow_pickle=False) as arrays:
                 if path.stem in arrays:
                     radiance = shrink(arrays[path.stem].astype(np.float32))
-        except (OSError, ValueError):
+                    if radiance.ndim != 3 or radiance.shape[2] != 3 or not np.isfinite(radiance).all():
+                        raise ValueError("not a picture")
+        except _DAMAGE:
             raise UserError(f"The radiance file {archive} cannot be read.") from None
     return PanoramaFile(path.stem, _webp(image, quality), radiance, licences.of(path))
 

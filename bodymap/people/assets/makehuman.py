@@ -7,18 +7,26 @@ mesh and an .mhmat material. Folders from the MakeHuman community site are read 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from bodymap.errors import UserError
+from bodymap.people.assets.lookup import IMAGE_ENDINGS, files_below, find_file, read_text
 from bodymap.people.assets.obj import ObjMesh, read_obj, triangulate
 from bodymap.people.pack import BASE_VERTICES, SKIN_VERTICES
 
 UNKNOWN_LICENCE = "unknown, user supplied"
-_IMAGE_ENDINGS = (".webp", ".png", ".jpg", ".jpeg", ".tga", ".bmp")
+CATEGORIES = ("clothes", "hair", "eyebrows", "eyelashes", "teeth", "tongue", "eyes", "proxymeshes")
+# Pictures beside a garment that are not its colour
+_NOT_COLOUR = (
+    "normal bump spec gloss rough metal occlusion ao displacement height mask thumb preview screen render".split()
+)
+FARTHEST = 1.0  # metres from the base vertices that a garment's vertex hangs on
+_LOOSE_SHARE = 0.1  # vertices without a face: more of them, and the mesh is cut off
 _AXES = {"x_scale": 0, "y_scale": 1, "z_scale": 2}
 
 
@@ -39,20 +47,33 @@ class Binding:
     material_file: Path | None
     tags: tuple[str, ...] = ()
     licence: str | None = None
+    material_name: str | None = None
 
 
 @dataclass(frozen=True)
 class Material:
-    """What matters of an .mhmat file. Textures are existing files or None."""
+    """What matters of an .mhmat file.
+
+    Attributes:
+        diffuse, occlusion: existing textures or None.
+        licence: as stated.
+        colour: (3,) sRGB in [0, 1] of the surface without a texture; None: not said, or white (MakeHuman's default).
+        missing: the diffuse texture's name, where it is named and not there.
+    """
 
     diffuse: Path | None = None
     occlusion: Path | None = None
     licence: str | None = None
+    colour: tuple[float, float, float] | None = None
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
 class Asset:
-    """One garment as files have it: binding, mesh, material; ``category`` is the folder's name (clothes, hair, ...)."""
+    """One garment as files have it: binding, mesh, material.
+
+    ``category`` is one of CATEGORIES or "" for things that lie loose; ``notes`` say what is missing, a sentence each.
+    """
 
     path: Path
     category: str
@@ -62,6 +83,7 @@ class Asset:
     uv_triangles: Int[np.ndarray, "face 3"]
     material: Material
     licence: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,14 +95,17 @@ class Licences:
 
     @staticmethod
     def read(folder: Path) -> Licences:
+        """Raises UserError where there is a manifest that cannot be read."""
         manifest = folder / "MANIFEST.csv"
         table: dict[str, str] = {}
         if manifest.is_file():
-            with manifest.open(encoding="utf-8", errors="replace", newline="") as file:
-                for row in csv.DictReader(file):
-                    name = row.get("file") or row.get("name")
-                    if name and row.get("licence"):
-                        table[name] = row["licence"].strip()
+            try:
+                for row in csv.DictReader(read_text(manifest).splitlines()):
+                    name, licence = row.get("file") or row.get("name"), row.get("licence")
+                    if name and licence:
+                        table[name] = licence.strip()
+            except csv.Error as error:
+                raise UserError(f"{manifest} is not a readable table ({error}); mend it or take it away.") from None
         return Licences(folder, table)
 
     def of(self, path: Path, stated: str | None = None) -> str:
@@ -97,8 +122,8 @@ def read_mhclo(path: Path) -> Binding:
     refs, weights, offsets, delete = [], [], [], []
     scales: list[tuple[int, int, int, float]] = []
     section, mesh, material, name, licence, tags = None, None, None, path.stem, None, []
+    lines = read_text(path).splitlines()
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         for line in lines:
             words = line.split()
             if not words:
@@ -130,9 +155,7 @@ def read_mhclo(path: Path) -> Binding:
                 licence = rest
             elif word == "basemesh" and rest.lower() not in ("hm08", ""):
                 raise UserError(f"{path} is made for the base mesh {rest}, not for hm08; it cannot be used.")
-    except OSError as error:
-        raise UserError(f"Cannot read {path} ({error.strerror}).") from None
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, OverflowError):
         raise UserError(f"{path} is not a readable .mhclo file.") from None
     if not refs or mesh is None:
         raise UserError(f"{path} binds no vertices or names no mesh.")
@@ -140,9 +163,12 @@ def read_mhclo(path: Path) -> Binding:
     ids = [*refs_array.ravel(), *delete, *(i for _, a, b, _ in scales for i in (a, b))]
     if min(ids) < 0 or max(ids) >= BASE_VERTICES:
         raise UserError(f"{path} refers to vertices that the base mesh hm08 does not have.")
-    moved = np.array(offsets, np.float32)
-    weight_array = np.array(weights, np.float32)
+    with np.errstate(over="ignore"):
+        moved = np.array(offsets, np.float32)
+        weight_array = np.array(weights, np.float32)
     total = weight_array.sum(1, keepdims=True)
+    if not np.isfinite([total.sum(), moved.sum()]).all() or not np.abs(moved).max() < 10 * FARTHEST:
+        raise UserError(f"{path} puts vertices more than a metre away from the body.")
     if np.abs(total).min() < 0.1:
         raise UserError(f"{path} has weights that do not sum to 1.")
     material_file = find_file(path.parent, material) if material else None
@@ -157,6 +183,7 @@ def read_mhclo(path: Path) -> Binding:
         material_file=material_file,
         tags=tuple(tags),
         licence=licence,
+        material_name=material,
     )
 
 
@@ -179,12 +206,12 @@ def _read_vertex(words: list[str], refs: list, weights: list, offsets: list) -> 
 
 
 def _read_ranges(words: list[str]) -> list[int]:
-    """``3 7 - 9 12`` -> 3, 7, 8, 9, 12."""
+    """``3 7 - 9 12`` -> 3, 7, 8, 9, 12. Raises ValueError or IndexError where there is something else."""
     ids: list[int] = []
     k = 0
     while k < len(words):
         if words[k] == "-" and ids and k + 1 < len(words):
-            ids.extend(range(ids[-1] + 1, int(words[k + 1]) + 1))
+            ids.extend(range(ids[-1] + 1, min(int(words[k + 1]), BASE_VERTICES) + 1))
             k += 2
         else:
             ids.append(int(words[k]))
@@ -206,83 +233,134 @@ def _stated_licence(line: str) -> str | None:
 
 
 def read_mhmat(path: Path) -> Material:
-    """Reads a material; textures that do not exist are left out (they are often missing in the wild)."""
-    found: dict[str, Path | None] = {}
+    """Reads a material.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    named: dict[str, str] = {}
     licence = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_text(path).splitlines():
         words = line.split(None, 1)
         if line.startswith(("#", "//")):
             licence = licence or _stated_licence(line)
-        elif len(words) == 2 and words[0] in ("diffuseTexture", "aomapTexture"):
-            found[words[0]] = find_file(path.parent, words[1].strip())
-        elif len(words) == 2 and words[0] == "license":
-            licence = words[1].strip()
-    return Material(found.get("diffuseTexture"), found.get("aomapTexture"), licence)
+        elif len(words) == 2:
+            named[words[0].lower()] = words[1].strip()
+    diffuse, occlusion = (
+        find_file(path.parent, named[key]) if key in named else None for key in ("diffusetexture", "aomaptexture")
+    )
+    return Material(
+        diffuse,
+        occlusion,
+        named.get("license", licence),
+        _colour(named.get("diffusecolor", "")),
+        named.get("diffusetexture") if diffuse is None else None,
+    )
 
 
-def find_file(folder: Path, name: str) -> Path | None:
-    """The file as named, or beside it with another image ending or another case; None when there is none."""
-    wanted = folder / name.replace("\\", "/")
-    candidates = [wanted, folder / wanted.name]
-    candidates += [c.with_suffix(ending) for c in list(candidates) for ending in _IMAGE_ENDINGS if c.suffix != ".obj"]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    for sibling in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if sibling.name.lower() == wanted.name.lower():
-            return sibling
-    return None
+def _colour(words: str) -> tuple[float, float, float] | None:
+    try:
+        red, green, blue = (min(max(float(word), 0.0), 1.0) for word in words.split()[:3])
+    except ValueError:
+        return None
+    return None if min(red, green, blue) > 0.99 or not red + green + blue >= 0 else (red, green, blue)
 
 
 def read_asset(path: Path, licences: Licences) -> Asset:
     """Reads an .mhclo with its mesh and material.
 
     Raises:
-        UserError: any of them is unreadable, or binding and mesh do not belong together.
+        UserError: the binding or the mesh is missing or unreadable, or they do not belong together.
     """
     binding = read_mhclo(path)
+    if not binding.mesh_file.is_file():
+        raise UserError(f"{path} names the mesh {binding.mesh_file.name}, which is missing.")
     mesh = read_obj(binding.mesh_file)
     if len(mesh.vertices) != len(binding.refs):
         raise UserError(f"{path} binds {len(binding.refs)} vertices, but its mesh has {len(mesh.vertices)}.")
     triangles, uv_triangles = triangulate(mesh.faces, mesh.uv_faces)
-    material = read_mhmat(binding.material_file) if binding.material_file else Material()
-    if material.diffuse is None:
-        material = Material(_only_texture(path.parent), None, material.licence)
-    category = path.parent.parent.name.lower()
+    loose = len(binding.refs) - len(np.unique(triangles))
+    if loose > _LOOSE_SHARE * len(binding.refs):
+        raise UserError(f"The mesh {binding.mesh_file} is cut off: {loose} of its vertices belong to no face.")
+    material, notes = _material(path, binding)
     licence = licences.of(path, binding.licence or material.licence)
-    return Asset(path, category, binding, mesh, triangles, uv_triangles, material, licence)
+    category = category_of(path, licences.folder)
+    return Asset(path, category, binding, mesh, triangles, uv_triangles, material, licence, tuple(notes))
 
 
-def _only_texture(folder: Path) -> Path | None:
+def category_of(path: Path, folder: Path) -> str:
+    """Which of CATEGORIES an asset below ``folder`` belongs to: the nearest folder of that name; "" for none."""
+    above = (*path.relative_to(folder).parts[-2::-1], folder.name, folder.parent.name)
+    return next((part.lower() for part in above if part.lower() in CATEGORIES), "")
+
+
+def _material(path: Path, binding: Binding) -> tuple[Material, list[str]]:
+    """The material of an asset, from what else lies in its folder where files are missing; and notes about that."""
+    # In a folder of many garments nothing tells whose a file is
+    alone = sum(p.suffix.lower() == ".mhclo" for p in path.parent.iterdir() if not p.name.startswith(".")) == 1
+    notes = []
+    file = binding.material_file
+    if file is None:
+        others = sorted(p for p in path.parent.iterdir() if p.suffix.lower() == ".mhmat" and p.name[0] != ".")
+        file = others[0] if alone and len(others) == 1 else None
+        if binding.material_name and file is None:
+            notes.append(f"{path} names the material {binding.material_name}, which is missing")
+    material = Material()
+    if file is not None:
+        try:
+            material = read_mhmat(file)
+        except UserError as error:
+            notes.append(str(error).rstrip("."))
+    if material.missing is not None and material.missing.lower() != "none":
+        notes.append(f"{file} names the texture {material.missing}, which is missing")
+    if material.diffuse is None and (notes or file is None):
+        guess = _colour_texture(path.parent) if alone else None
+        if guess is not None:
+            material = replace(material, diffuse=guess)
+            notes = [f"{note}; {guess.name} is used instead" for note in notes]
+    return material, notes
+
+
+def _colour_texture(folder: Path) -> Path | None:
     """Without a usable material: the texture in the folder that looks like the colour."""
-    images = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _IMAGE_ENDINGS]
+    images = files_below(folder, *IMAGE_ENDINGS)
     colour = [p for p in images if "diffuse" in p.stem.lower() or "texture" in p.stem.lower()]
-    return (colour or images or [None])[0]
+    others = [p for p in images if not any(word in p.stem.lower() for word in _NOT_COLOUR)]
+    return (colour or others or [None])[0]
 
 
 def find_assets(folder: Path) -> list[Path]:
     """All .mhclo files below a folder, in the order of their names."""
-    return sorted(p for p in folder.rglob("*.mhclo") if p.is_file())
+    return files_below(folder, ".mhclo")
 
 
-def find_skins(folder: Path, licences: Licences) -> list[tuple[str, Path, str]]:
+def find_skins(
+    folder: Path, licences: Licences, note: Callable[[str], None] = lambda line: None
+) -> list[tuple[str, Path, str]]:
     """Skin textures: (name, image, licence), from .mhmat files outside of garments, and from ``skins/textures``.
 
-    Painted costumes and cartoons are left out: their layers would be wrong.
+    Painted costumes and cartoons are left out: their layers would be wrong. ``note`` takes what is missing.
     """
+    root = folder.resolve()
+    with_clothes = {path.parent for path in find_assets(root)}
     textures: dict[Path, str | None] = {}
-    for path in sorted(folder.rglob("*.mhmat")):
-        inside_skins = "skins" in (part.lower() for part in path.relative_to(folder).parts[:-1])
-        loose = not any(path.parent.glob("*.mhclo")) and not any(path.parent.parent.glob("*.mhclo"))
+    for path in files_below(root, ".mhmat"):
+        inside_skins = "skins" in (part.lower() for part in (root.name, *path.relative_to(root).parts[:-1]))
+        loose = path.parent not in with_clothes and path.parent.parent not in with_clothes
         if inside_skins or (loose and "skin" in path.stem.lower()):
-            material = read_mhmat(path)
+            try:
+                material = read_mhmat(path)
+            except UserError as error:
+                note(f"skipped: {error}")
+                continue
             if material.diffuse is not None:
                 textures.setdefault(material.diffuse.resolve(), material.licence)
-    for path in sorted(folder.rglob("skins/textures/*")):
-        if path.suffix.lower() in _IMAGE_ENDINGS and "diffuse" in path.stem.lower():
+            elif material.missing is not None:
+                note(f"skipped: {path} names the texture {material.missing}, which is missing.")
+    for path in files_below(root, *IMAGE_ENDINGS):
+        if _lies_in(path, root, "skins", "textures") and "diffuse" in path.stem.lower():
             textures.setdefault(path.resolve(), None)
     found = []
-    root = folder.resolve()
     for path, stated in sorted(textures.items()):
         if any(word in path.stem.lower() for word in ("special_suit", "toon")) or root not in path.parents:
             continue
@@ -292,5 +370,10 @@ def find_skins(folder: Path, licences: Licences) -> list[tuple[str, Path, str]]:
 
 def find_eye_textures(folder: Path, licences: Licences) -> list[tuple[str, Path, str]]:
     """Iris textures of ``eyes/materials``: (name, image, licence)."""
-    paths = [p for p in sorted(folder.rglob("eyes/materials/*")) if p.suffix.lower() in _IMAGE_ENDINGS]
+    paths = [p for p in files_below(folder, *IMAGE_ENDINGS) if _lies_in(p, folder, "eyes", "materials")]
     return [(p.stem, p, licences.of(p)) for p in paths if "eye" in p.stem.lower()]
+
+
+def _lies_in(path: Path, folder: Path, outer: str, inner: str) -> bool:
+    above = [part.lower() for part in (folder.name, *path.relative_to(folder).parts[:-1])]
+    return above[-2:] == [outer, inner]

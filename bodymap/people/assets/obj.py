@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bodymap.errors import UserError
+from bodymap.people.assets.lookup import read_text
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,21 @@ def read_obj(path: Path) -> ObjMesh:
     """Reads a mesh; unknown lines are ignored, negative (relative) indices understood.
 
     Raises:
-        UserError: missing, or not an .obj: no faces, a corner that does not exist, numbers that are none.
+        UserError: missing, or not an .obj: no faces, a corner that does not exist, numbers that are none; cut off.
     """
+    lines = read_text(path).splitlines()
     vertices: list[list[float]] = []
     uv: list[list[float]] = []
     faces, uv_faces, groups, group = [], [], [], ""
     try:
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in lines:
             words = line.split()
             if not words:
                 continue
             if words[0] == "v":
                 vertices.append([float(x) for x in words[1:4]])
             elif words[0] == "vt":
-                uv.append([float(words[1]), 1 - float(words[2])])
+                uv.append([float(words[1]), 1 - float(words[2]) if len(words) > 2 else 0.0])
             elif words[0] in ("g", "o"):
                 group = words[1] if len(words) > 1 else ""
             elif words[0] == "f":
@@ -57,12 +59,12 @@ def read_obj(path: Path) -> ObjMesh:
             uv_faces,
             groups,
         )
-    except OSError as error:
-        raise UserError(f"Cannot read the mesh {path} ({error.strerror}).") from None
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, OverflowError):
         raise UserError(f"{path} is not a readable .obj mesh.") from None
     if not faces or max(map(max, faces)) >= len(vertices) or max(map(max, uv_faces)) >= len(uv):
         raise UserError(f"The mesh {path} has no faces, or faces with vertices that do not exist.")
+    if not (np.isfinite(mesh.vertices).all() and np.isfinite(mesh.uv).all()):
+        raise UserError(f"The mesh {path} has coordinates that are no numbers.")
     return mesh
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from bodymap.errors import UserError
 from bodymap.people.assets.body import Bodies
-from bodymap.people.assets.makehuman import Asset
-from bodymap.people.pack import KIND_LAYER, Garment, fit
+from bodymap.people.assets.makehuman import FARTHEST, Asset
+from bodymap.people.pack import KIND_LAYER, SKIN_VERTICES, Garment, fit
 from bodymap.types import LAYER_NAMES
 
 _BUTTON = 30  # components with fewer vertices (buttons, buckles) belong to the nearest larger one
+_NEAR = 0.08  # metres: skin this near to a vertex of a garment counts as covered
+_COVERED = 0.3  # share of the trunk's zone that a garment must cover to be worn alone
+_BELT = 0.10  # metres: what is not higher than this around the hips is a belt
+_OVER_EYES = 0.07  # metres: what does not reach this high on the head is neither hat nor hair
 _CATEGORY_KIND = {"hair": "hair", "eyebrows": "eyebrows", "eyelashes": "eyelashes"}
 # Layers of the mouth that look wrong when drawn on a closed or badly opened mouth
 IGNORED_CATEGORIES = ("teeth", "tongue", "eyes", "proxymeshes")
@@ -75,11 +80,15 @@ def split_asset(asset: Asset, bodies: Bodies, heights: Heights) -> list[Garment]
     """Garments of one asset, without texture and split: hair and the like as a whole, a suit as top and bottom.
 
     Each part keeps its own vertices and hides only the skin that lies nearer to it than to the other parts.
+
+    Raises:
+        UserError: it is nothing that a person can wear as clothes, shoes, hat or hair; or it lies far off the body.
     """
-    whole = _garment(asset, np.arange(len(asset.binding.refs)), "full", asset.path.stem)
-    position = fit(whole, bodies.base_vertices)
+    position = _on_default_body(asset, bodies)
     name = asset.path.stem
     kind = _CATEGORY_KIND.get(asset.category) or _head_kind(asset, position, heights)
+    if kind in ("hair", "hat") and not _covers(kind, position, bodies, heights):
+        raise UserError(f"{asset.path} {_NOT_WORN}")
     if kind is not None:
         return [_garment(asset, np.arange(len(position)), kind, name)]
 
@@ -87,7 +96,7 @@ def split_asset(asset: Asset, bodies: Bodies, heights: Heights) -> list[Garment]
     if "full" in kinds:  # overalls come with the shirt and the belt they are worn with
         kinds[:] = "full"
     parts = {kind: np.flatnonzero(kinds == kind) for kind in ("top", "bottom", "full", "shoes", "hat")}
-    parts = {kind: ids for kind, ids in parts.items() if len(ids)}
+    parts = _worn({kind: ids for kind, ids in parts.items() if len(ids)}, asset, position, bodies, heights)
     hides = _share_hidden(asset.binding.delete, parts, position, bodies.base_vertices)
     if "shoes" in parts:
         parts["shoes"] = _without_socks(parts["shoes"], position, heights)
@@ -98,13 +107,80 @@ def split_asset(asset: Asset, bodies: Bodies, heights: Heights) -> list[Garment]
     return [_garment(asset, ids, kind, names[kind], hides[kind]) for kind, ids in parts.items()]
 
 
+_NOT_WORN = (
+    "covers neither trunk, hips, feet nor the top of the head: glasses, masks, beards, gloves, belts, ties and "
+    "jewellery are not used."
+)
+
+
+def _on_default_body(asset: Asset, bodies: Bodies) -> Float[np.ndarray, "vertex xyz=3"]:
+    """Where all vertices of an asset lie, those without a face too."""
+    binding, base = asset.binding, bodies.base_vertices
+    whole = replace(
+        _garment(asset, np.arange(len(binding.refs)), "full", asset.path.stem),
+        refs=binding.refs,
+        weights=binding.weights,
+        offsets=binding.offsets,
+    )
+    position = fit(whole, base)
+    off = np.linalg.norm(position - base[binding.refs].mean(1), axis=1).max()
+    if not off < FARTHEST:
+        raise UserError(f"{asset.path} puts vertices more than a metre away from the body.")
+    return position
+
+
 def _head_kind(asset: Asset, position: Float[np.ndarray, "vertex xyz=3"], heights: Heights) -> str | None:
     """Kind of things on the head that lie loose, without a category folder; None for clothes."""
     words = " ".join([asset.path.stem.lower(), *asset.binding.tags])
-    for word, kind in (("eyebrow", "eyebrows"), ("eyelash", "eyelashes"), ("hair", "hair")):
-        if word in words:
+    low, high = _reach(position)
+    for word, kind in (("eyebrow", "eyebrows"), ("eyelash", "eyelashes")):
+        if word in words and low > heights.neck:
             return kind
-    return "hat" if position[:, 2].min() > heights.neck - 0.02 else None
+    # a mohair sweater is no hair
+    if "hair" in words and asset.category != "clothes" and high > heights.eyes:
+        return "hair"
+    return "hat" if low > heights.neck - 0.02 else None
+
+
+def _covers(kind: str, position: Float[np.ndarray, "vertex xyz=3"], bodies: Bodies, heights: Heights) -> bool:
+    """Whether a person can wear this as the only thing of its kind: gloves are no trousers, glasses no hat."""
+    low, high = _reach(position)
+    if kind in ("hat", "hair"):
+        return high > heights.eyes + _OVER_EYES
+    if kind == "shoes":
+        return low < heights.ankle
+    skin = bodies.base_vertices[:SKIN_VERTICES]
+    trunk = skin[np.abs(skin[:, 0]) < 0.2]  # without the arms
+    hips = trunk[(trunk[:, 2] > heights.crotch) & (trunk[:, 2] < heights.waist)]
+    chest = trunk[(trunk[:, 2] > heights.waist) & (trunk[:, 2] < heights.neck - 0.08)]
+
+    def share(zone: np.ndarray) -> float:
+        return float((_nearest_distance(zone, position) < _NEAR**2).mean())
+
+    if kind == "bottom":
+        return high - low > _BELT and share(hips) > _COVERED
+    if kind == "full":
+        return share(hips) > _COVERED and share(chest) > 0.5
+    return share(chest) > _COVERED
+
+
+def _worn(
+    parts: dict[str, np.ndarray],
+    asset: Asset,
+    position: Float[np.ndarray, "vertex xyz=3"],
+    bodies: Bodies,
+    heights: Heights,
+) -> dict[str, np.ndarray]:
+    """Parts that can be worn; gloves or a belt of a suit join its largest part."""
+    if "full" in parts and not _covers("full", position[parts["full"]], bodies, heights):
+        parts = {next((k for k in ("bottom", "top") if _covers(k, position, bodies, heights)), "full"): parts["full"]}
+    worn = {kind: ids for kind, ids in parts.items() if _covers(kind, position[ids], bodies, heights)}
+    if not worn:
+        raise UserError(f"{asset.path} {_NOT_WORN}")
+    main = max(worn, key=lambda kind: len(worn[kind]))
+    rest = [ids for kind, ids in parts.items() if kind not in worn]
+    worn[main] = np.sort(np.concatenate([worn[main], *rest]))
+    return worn
 
 
 def _part_kinds(asset: Asset, position: Float[np.ndarray, "vertex xyz=3"], heights: Heights) -> np.ndarray:
@@ -135,7 +211,8 @@ def _without_socks(
     top = position[ids, 2].max()
     if top > heights.ankle + 0.5 * (heights.knee - heights.ankle):
         return ids
-    return ids[position[ids, 2] < heights.ankle + 0.03]
+    low = ids[position[ids, 2] < heights.ankle + 0.03]
+    return low if len(low) else ids
 
 
 def _share_hidden(
