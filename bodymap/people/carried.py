@@ -5,36 +5,81 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
+from bodymap.errors import UserError
 from bodymap.people import shells
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth
+from bodymap.people.fitting import Worn
+from bodymap.people.furniture import bottle, canopy, mug
+from bodymap.people.hands import fist_vectors
+from bodymap.people.material import Material, cloth_colour, hsv
 from bodymap.people.mesh import Piece
-from bodymap.people.pack import SKIN_VERTICES
-from bodymap.people.primitives import Solid, as_piece, merge, moved, rounded, tube
+from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.primitives import Solid, as_piece, box, disc, lathe, merge, moved, rod, rounded, tube
+from bodymap.people.props import calm, leaves, plain
 from bodymap.people.shape import Body
-from bodymap.people.skinning import Posed
+from bodymap.people.skinning import Posed, rotation_vector
 from bodymap.people.streams import choose
 from bodymap.people.wardrobe import Wardrobe
 from bodymap.types import LAYER_NAMES
 
 CARRIED = LAYER_NAMES.index("carried")
+# From the middle knuckle to the middle of a closed hand: along the fingers, out of the palm, across; metres.
+_FIST = np.array([-0.012, 0.022, 0.0])
 
 
 def carried_things(
     rng: np.random.Generator, wardrobe: Wardrobe, body: Body, config: OutfitConfig, split: str
-) -> list[Piece]:
-    """None for most people; else one bag, or one thing in a hand."""
-    pieces: list[Piece] = []
+) -> list[Worn]:
+    """None for most people; else one bag, or one thing in a hand.
+
+    Raises:
+        UserError: there is no thing of a name in the tables.
+    """
+    out: list[Worn] = []
     side = "L" if rng.random() < 0.5 else "R"
     if rng.random() < config.bag:
-        kind = choose(rng, {"hand bag": 0.45, "shoulder bag": 0.3, "backpack": 0.25})
-        make = {"hand bag": _hand_bag, "shoulder bag": _shoulder_bag, "backpack": _backpack}[kind]
-        pieces += make(rng, wardrobe, body, draw_cloth(rng, config, split, leather=rng.random() < 0.6), side)
+        make = _named(BAGS, choose(rng, config.bags), "bag")
+        out += make(rng, wardrobe, body, calm(draw_cloth(rng, config, split, leather=rng.random() < 0.6)), side)
         side = "R" if side == "L" else "L"
     if rng.random() < config.held:
-        pieces += _held(rng, wardrobe, body, draw_cloth(rng, config, split, leather=True), side)
-    return pieces
+        kind = choose(rng, config.helds)
+        cloth = calm(draw_cloth(rng, config, split, leather=kind not in ("umbrella", "ball")))
+        out += _named(HELD, kind, "thing to hold")(rng, wardrobe, body, cloth, side)
+    return out
+
+
+def _named(table: dict, name: str, what: str):
+    if name not in table:
+        raise UserError(f'There is no {what} "{name}"; there are {", ".join(sorted(table))}.')
+    return table[name]
+
+
+def closed_hands(
+    local: Float[np.ndarray, "bone 3 3"], pieces: tuple[Piece, ...], pack: Pack
+) -> Float[np.ndarray, "bone 3 3"]:
+    """The pose (local rotations of all bones) with the fingers closed around what the hands hold; a copy."""
+    labels, fist = pack.bones.labels, fist_vectors(pack)
+    local = local.copy()
+    for side, share in _grips(pieces, pack).items():
+        for finger in range(1, 6):
+            for k in (1, 2, 3):
+                j = labels.index(f"finger{finger}-{k}.{side}")
+                local[j] = rotation_vector(fist[j] * share * (0.8 if finger == 1 else 1.0))
+    return local
+
+
+def _grips(pieces: tuple[Piece, ...], pack: Pack) -> dict[str, float]:
+    """Which hands hold something, and how far their fingers close around it: {"L": 0.7}, share of a fist."""
+    out = {}
+    for piece in pieces:
+        if piece.layer != CARRIED or piece.name not in GRIPS:
+            continue
+        hand = piece.drape.hand if piece.drape is not None else int(piece.skin_index[0, 0])
+        out[pack.bones.labels[hand][-1]] = GRIPS[piece.name]
+    return out
 
 
 @dataclass(frozen=True)
@@ -61,36 +106,96 @@ class Hang:
         return (at + left * self.outward + self.solid @ rotation.T).astype(np.float32)
 
 
-def _bag(rng: np.random.Generator, wide: float, tall: float, deep: float, drop: float) -> Solid:
+@dataclass(frozen=True)
+class Upright:
+    """Holds a solid upright in a hand: a cane down to the floor, an umbrella up over the head.
+
+    ``solid`` has the hand at its origin and its far end ``reach`` metres away along z (negative: down); ``fist``: from
+    the knuckle to the middle of the closed hand, at rest.
+    """
+
+    solid: np.ndarray
+    reach: float
+    hand: int
+    knuckle: int
+    fist: np.ndarray
+    head: int
+    feet: tuple[int, ...]
+
+    def __call__(self, skin: np.ndarray, posed: Posed | None) -> np.ndarray:
+        """Vertices in the pose."""
+        at = posed.position[self.knuckle] + posed.rotation[self.hand] @ self.fist
+        head = posed.position[self.head]
+        if self.reach > 0:
+            want = np.clip(head[2] + 0.3 - at[2], 0.45, 1.3)
+            lean = (head - at)[:2] * 0.6
+        else:
+            floor = min(posed.position[foot][2] for foot in self.feet) - 0.02
+            want = at[2] - floor
+            # a hand held high carries a cane as it is
+            want = want if 0.4 < want < 1.25 else -self.reach
+            lean = np.zeros(2)
+        share = self.solid[:, 2] / self.reach
+        length = np.linalg.norm(lean)
+        lean = lean * min(1.0, 0.35 / max(length, 1e-6))
+        vertices = self.solid.astype(float)
+        grow = want / abs(self.reach)
+        inner = np.clip(share, 0, 1)
+        # only the shaft is stretched; canopy and ferrule keep their shape
+        vertices[:, 2] += np.sign(self.reach) * abs(self.reach) * inner * (grow - 1)
+        vertices[:, :2] += share[:, None] * lean
+        return (at + vertices).astype(np.float32)
+
+
+def _bag(rng: np.random.Generator, wide: float, tall: float, deep: float, drop: float, square: bool = False) -> Solid:
     """A bag below the origin: handle, then body ``drop`` lower."""
-    body = moved(rounded((wide, deep, tall), rng.uniform(0.2, 0.6)), (0, 0, -drop - tall))
+    shape = box((wide, deep, tall)) if square else rounded((wide, deep, tall), rng.uniform(0.2, 0.6))
+    body = moved(shape, (0, 0, -drop - tall))
     t = np.linspace(0, np.pi, 10)
     handles = []
     for y in (-deep * 0.5, deep * 0.5):
         path = np.stack([wide * 0.6 * np.cos(t), np.full(10, y), -drop - 0.02 + (drop + 0.02) * np.sin(t)], 1)
-        handles.append(tube(path, 0.008, 6))
+        handles.append(tube(path, 0.003 if square else 0.008, 6))
     return merge(body, *handles)
 
 
-def _hand_bag(rng, wardrobe, body, cloth, side) -> list[Piece]:
-    scale = body.heads[:, 2].max() - body.vertices[:, 2].min()
+def _hand_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
     wide, tall, deep = rng.uniform(0.08, 0.23), rng.uniform(0.07, 0.22), rng.uniform(0.03, 0.09)
-    solid = (
-        _bag(rng, wide, tall, deep, rng.uniform(0.05, 0.3))
-        if rng.random() < 0.85
-        else rounded((wide, 0.02, tall * 0.6), 0.15)
-    )
-    solid = (solid[0] * scale / 1.6, solid[1])
+    if rng.random() < 0.85:
+        solid = _bag(rng, wide, tall, deep, rng.uniform(0.05, 0.3))
+    else:
+        solid = rounded((wide, 0.02, tall * 0.6), 0.15)
+    return _hung(rng, wardrobe, body, [(solid, cloth)], side, "hand bag", deep)
+
+
+def _shopping_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """Paper or plastic, flat sides, a print; one or two of them."""
+    wide, tall, deep = rng.uniform(0.1, 0.2), rng.uniform(0.12, 0.24), rng.uniform(0.03, 0.08)
+    solid = _bag(rng, wide, tall, deep, rng.uniform(0.08, 0.16), square=True)
+    parts = [(solid, replace(cloth, gloss=float(rng.uniform(0, 0.3))))]
+    if rng.random() < 0.6:  # a label on both sides
+        size = wide * rng.uniform(0.25, 0.7)
+        low = solid[0][:, 2].min() + tall * rng.uniform(0.8, 1.2)
+        label = box((size, deep + 0.002, size * rng.uniform(0.2, 1.0)))
+        parts.append((moved(label, (0, 0, low)), plain(np.asarray(cloth_colour(rng)), 0.1)))
+    return _hung(rng, wardrobe, body, parts, side, "shopping bag", deep)
+
+
+def _hung(rng, wardrobe, body, parts, side, name, deep) -> list[Worn]:
+    """Hangs solids from a hand."""
+    scale = (body.heads[:, 2].max() - body.vertices[:, 2].min()) / 1.6
     labels = wardrobe.pack.bones.labels
     hand, knuckle = labels.index(f"wrist.{side}"), labels.index(f"finger3-1.{side}")
-    sign = 1.0 if side == "L" else -1.0
-    rest = _on_default(wardrobe, solid[0], side)
-    truth = wardrobe.bind(rest, ("hand",))
-    piece = as_piece(solid, "hand bag", CARRIED, replace(cloth, folds=min(cloth.folds, 0.15)), truth)
-    hang = Hang(
-        solid[0], hand, knuckle, labels.index("root"), sign * float(rng.uniform(0, deep)), float(rng.normal(0, 0.08))
-    )
-    return [replace(piece, drape=hang)]
+    outward = (1.0 if side == "L" else -1.0) * float(rng.uniform(0, deep))
+    tilt = float(rng.normal(0, 0.08))
+    out = []
+    for (vertices, triangles), material in parts:
+        # the handles lie in the closed fingers
+        solid = (vertices * scale + [0, 0, 0.015]).astype(np.float32), triangles
+        truth = wardrobe.bind(_on_default(wardrobe, solid[0], side), ("hand",))
+        piece = as_piece(solid, name, CARRIED, material, truth)
+        out.append(Worn(replace(piece, drape=Hang(solid[0], hand, knuckle, labels.index("root"), outward, tilt))))
+    return out
 
 
 def _on_default(wardrobe: Wardrobe, solid: np.ndarray, side: str) -> np.ndarray:
@@ -108,7 +213,7 @@ def _on_default(wardrobe: Wardrobe, solid: np.ndarray, side: str) -> np.ndarray:
     return centre + local[:, :1] * across + local[:, 1:2] * through - (local[:, 2:] + 0.05) * down
 
 
-def _backpack(rng, wardrobe, body, cloth, side) -> list[Piece]:
+def _backpack(rng, wardrobe, body, cloth, side) -> list[Worn]:
     """A rounded box on the back, and two straps around the shoulders."""
     a = wardrobe.anatomy
     chest = body.heads[wardrobe.pack.bones.index("spine02")]
@@ -126,14 +231,14 @@ def _backpack(rng, wardrobe, body, cloth, side) -> list[Piece]:
     piece = replace(piece, skin_index=np.full((len(solid[0]), 6), bone))
     x = np.abs(a.rest[:, 0])
     strap = np.maximum(np.abs(x - 0.095) - rng.uniform(0.012, 0.025), a.heads["spine03"][2] + 0.05 - a.rest[:, 2])
-    strap = np.maximum(strap, (a.of("arm", "hand", "neck", "head") - 0.25) * 0.2)
-    # grown from the skin, under and over the shoulder, above shirt and jacket
+    strap = np.maximum(strap, (a.of("arm", "hand", "neck", "head") - 0.6) * 0.2)
+    # over the shoulder, above shirt and jacket; it bends as they do, for it grows from the same mesh
     offset = np.full(len(a.rest), 0.032, np.float32)
-    straps = shells.grow(wardrobe, body, strap, offset, cloth, CARRIED, "straps", "skin", 3)
-    return [piece, straps] if len(straps.triangles) else [piece]
+    straps = shells.grow(wardrobe, body, strap, offset, cloth, CARRIED, "straps", "tights", 10)
+    return [Worn(piece), *([Worn(straps, on_cloth=True)] if len(straps.triangles) else [])]
 
 
-def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Piece]:
+def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
     """A bag at the hip on a strap across the chest."""
     a = wardrobe.anatomy
     sign = 1.0 if side == "L" else -1.0
@@ -147,7 +252,7 @@ def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Piece]:
     solid = moved(rounded((deep, wide, tall), rng.uniform(0.2, 0.5)), centre)
     shift = a.heads[f"upperleg01.{side}"] - hip
     truth = wardrobe.bind(solid[0] + shift, ("torso", "leg"))
-    piece = as_piece(solid, "shoulder bag", CARRIED, replace(cloth, folds=0.1), truth)
+    piece = as_piece(solid, "shoulder bag", CARRIED, cloth, truth)
     piece = replace(piece, skin_index=np.full((len(solid[0]), 6), wardrobe.pack.bones.index("root")))
     # a band from this hip over the other shoulder
     shoulder = a.heads["shoulder01.R" if side == "L" else "shoulder01.L"] * np.array([0.9, 1, 1])
@@ -158,38 +263,192 @@ def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Piece]:
     band = np.maximum(band, (a.of("arm", "hand", "neck", "head", "leg", "foot") - 0.25) * 0.2)
     offset = np.full(len(a.rest), 0.03, np.float32)
     strap = shells.grow(wardrobe, body, band, offset, cloth, CARRIED, "strap", "tights", 3)
-    return [piece, strap] if len(strap.triangles) else [piece]
+    return [Worn(piece), *([Worn(strap, on_cloth=True)] if len(strap.triangles) else [])]
 
 
-def _held(rng, wardrobe, body, cloth, side) -> list[Piece]:
-    """A phone, cup, book, ball, bottle, stick or umbrella, fixed to the hand."""
-    kind = choose(rng, {"phone": 0.25, "cup": 0.18, "book": 0.2, "ball": 0.1, "bottle": 0.12, "stick": 0.15})
-    u = rng.uniform
-    solid = {
-        "phone": lambda: rounded((0.04, 0.006, 0.08), 0.2),
-        "cup": lambda: rounded((0.04, 0.04, 0.06), 0.5),
-        "book": lambda: rounded((u(0.07, 0.14), u(0.005, 0.03), u(0.09, 0.17)), 0.12),
-        "ball": lambda: rounded((r := u(0.04, 0.13), r, r), 1.0),
-        "bottle": lambda: merge(
-            rounded((0.035, 0.035, 0.1), 0.4), moved(rounded((0.015, 0.015, 0.04), 0.5), (0, 0, 0.12))
-        ),
-        "stick": lambda: tube(np.linspace([0, 0, -u(0.1, 0.9)], [0, 0, u(0.1, 0.5)], 8), u(0.008, 0.03)),
-    }[kind]()
-    labels = wardrobe.pack.bones.labels
-    bone = labels.index(f"wrist.{side}")
-    wrist, knuckle = body.heads[bone].astype(float), body.heads[labels.index(f"finger3-1.{side}")].astype(float)
-    thumb = body.heads[labels.index(f"finger1-2.{side}")].astype(float)
-    across = body.heads[labels.index(f"finger2-1.{side}")] - body.heads[labels.index(f"finger5-1.{side}")]
+# ------------------------------------------------------------------ things in a hand
+def _palm_axes(wardrobe: Wardrobe, body: Body, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """(middle knuckle, columns: along the fingers, out of the palm, towards the index finger) of this body at rest."""
+    bones = wardrobe.pack.bones
+
+    def at(label: str) -> np.ndarray:
+        return body.heads[bones.index(f"{label}.{side}")].astype(float)
+
+    wrist, knuckle = at("wrist"), at("finger3-1")
+    across = at("finger2-1") - at("finger5-1")
     across = across / np.linalg.norm(across)
     along = (knuckle - wrist) / np.linalg.norm(knuckle - wrist)
     palm = np.cross(along, across)
-    palm *= np.sign((thumb - knuckle) @ palm) or 1.0
-    depth = np.abs(solid[0][:, 1]).max()
-    axes = np.stack([along, palm, across], 1)
-    place = knuckle + palm * (0.02 + min(depth, 0.06)) + along * 0.02
-    solid = moved(solid, place, axes)
+    palm *= np.sign((at("finger1-2") - knuckle) @ palm) or 1.0
+    return knuckle, np.stack([along, palm, across], 1)
+
+
+def _in_hand(wardrobe: Wardrobe, body: Body, side: str, name: str, parts: list[tuple[Solid, Material]]) -> list[Worn]:
+    """Solids fixed to a hand: x along the fingers, y out of the palm, z towards the index finger."""
+    bone = wardrobe.pack.bones.index(f"wrist.{side}")
+    knuckle, axes = _palm_axes(wardrobe, body, side)
+    scale = min(1.0, 0.6 + 0.4 * (body.heads[:, 2].max() - body.vertices[:, 2].min()) / 1.6)
+    near = parts[0][0][0]
+    thick = np.abs(near[np.abs(near[:, 2]) < 0.08][:, 1]).max() if (np.abs(near[:, 2]) < 0.08).any() else 0.02
+    # thin things lie inside the closed fingers, thick ones against the palm
+    inside = _FIST if thick < 0.022 and name in ("stick", "bouquet") else np.array([0.0, 0.014 + min(thick, 0.06), 0])
+    place = knuckle + axes @ inside * scale
     shift = wardrobe.anatomy.heads[f"finger3-1.{side}"] - knuckle
-    pulled = np.clip(solid[0] - knuckle, -0.09, 0.09) + knuckle
-    truth = wardrobe.bind(pulled + shift, ("hand",))
-    truth_piece = as_piece(solid, kind, CARRIED, replace(cloth, folds=0.0), truth)
-    return [replace(truth_piece, skin_index=np.full((len(solid[0]), 6), bone))]
+    out = []
+    for (vertices, triangles), material in parts:
+        solid = moved((vertices * np.float32(scale), triangles), place, axes)
+        pulled = np.clip(solid[0] - knuckle, -0.09, 0.09) + knuckle
+        truth = wardrobe.bind(pulled + shift, ("hand",))
+        piece = as_piece(solid, name, CARRIED, material, truth)
+        out.append(Worn(replace(piece, skin_index=np.full((len(solid[0]), 6), bone))))
+    return out
+
+
+def _phone(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    half = (rng.uniform(0.032, 0.042), 0.0045, rng.uniform(0.065, 0.085))
+    lit = plain(np.full(3, 0.04) if rng.random() < 0.5 else hsv(rng.random(), rng.uniform(0, 0.5), 0.9), 0.5, 60)
+    screen = moved(box((half[0] * 0.92, 0.0006, half[2] * 0.94)), (0, half[1], 0))
+    return _in_hand(wardrobe, body, side, "phone", [(rounded(half, 0.2), cloth), (screen, lit)])
+
+
+def _mug(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    cup = mug(rng)
+    tall = cup[0][:, 2].max()
+    parts = [(moved(cup, (0, 0, -tall / 2)), cloth)]
+    if rng.random() < 0.3:  # a lid
+        radius = float(cup[0][cup[0][:, 2] > tall - 1e-4, 0].max())
+        lid = lathe([(radius * 1.06, -0.004), (radius * 1.06, 0.006), (radius * 0.9, 0.01), (0, 0.01)], 14)
+        parts.append((moved(lid, (0, 0, tall / 2)), plain(np.full(3, rng.choice([0.06, 0.9])), 0.2)))
+    return _in_hand(wardrobe, body, side, "mug", parts)
+
+
+def _bottle(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    solid = bottle(rng)
+    tall = solid[0][:, 2].max()
+    radius = float(np.abs(solid[0][:, 0]).max())
+    label = lathe([(radius * 1.01, tall * 0.2), (radius * 1.01, tall * 0.45)], 14)
+    glass = plain(hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.2, 0.9)), 0.5, 50)
+    parts = [(moved(solid, (0, 0, -tall * 0.4)), glass), (moved(label, (0, 0, -tall * 0.4)), cloth)]
+    return _in_hand(wardrobe, body, side, "bottle", parts)
+
+
+def _book(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    half = (rng.uniform(0.07, 0.12), rng.uniform(0.006, 0.025), rng.uniform(0.09, 0.15))
+    pages = box((half[0] * 0.97, half[1] * 0.8, half[2] * 0.97))
+    covers = merge(*(moved(box((half[0], half[1] * 0.15, half[2])), (0, y * half[1], 0)) for y in (-0.9, 0.9)))
+    parts = [(moved(covers, (0.04, 0, 0)), cloth), (moved(pages, (0.042, 0, 0)), plain([0.9, 0.88, 0.8]))]
+    return _in_hand(wardrobe, body, side, "book", parts)
+
+
+def _folder(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """A sheet, a folder, a tablet."""
+    half = (rng.uniform(0.09, 0.13), rng.uniform(0.002, 0.008), rng.uniform(0.12, 0.17))
+    parts = [(moved(box(half), (0.06, 0, 0)), cloth)]
+    if rng.random() < 0.5:
+        front = moved(box((half[0] * 0.9, 0.0006, half[2] * 0.92)), (0.06, half[1] + 0.0005, 0))
+        parts.append((front, plain(np.full(3, rng.uniform(0.1, 0.95)), 0.3)))
+    return _in_hand(wardrobe, body, side, "folder", parts)
+
+
+def _ball(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    radius = rng.uniform(0.035, 0.13)
+    return _in_hand(wardrobe, body, side, "ball", [(rounded((radius,) * 3, 1.0), cloth)])
+
+
+def _bouquet(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """Stems in paper and flowers above the fist."""
+    paper = lathe([(0.018, -0.12), (0.016, 0.0), (0.05, 0.14), (0.085, 0.22)], 14)
+    blooms: list[Solid] = []
+    for _ in range(int(rng.integers(7, 16))):
+        size = rng.uniform(0.018, 0.038)
+        at = np.array([*rng.normal(0, 0.04, 2), rng.uniform(0.2, 0.3)])
+        blooms.append(moved(rounded((size, size, size * 0.7), 1.0, 8, 6), at))
+    half = len(blooms) // 2
+    parts = [(paper, cloth if rng.random() < 0.5 else leaves(rng))]
+    for group in (blooms[:half], blooms[half:]):
+        parts.append((merge(*group), plain(hsv(rng.random(), rng.uniform(0.1, 0.9), rng.uniform(0.5, 1)))))
+    return _in_hand(wardrobe, body, side, "bouquet", parts)
+
+
+def _stick(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """A stick, a bat, a racket."""
+    low, high, radius = rng.uniform(0.06, 0.7), rng.uniform(0.1, 0.5), rng.uniform(0.008, 0.02)
+    solid = rod((0, 0, -low), (0, 0, high), (radius, radius * rng.uniform(0.8, 1.6)))
+    if rng.random() < 0.25:
+        t = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+        hoop = np.stack([0.11 * np.cos(t), 0 * t, high + 0.15 + 0.15 * np.sin(t)], 1)
+        solid = merge(solid, tube(hoop, 0.008, 6, closed=True), disc(hoop))
+    return _in_hand(wardrobe, body, side, "stick", [(solid, cloth)])
+
+
+def _upright(rng, wardrobe, body, side, name, reach, parts) -> list[Worn]:
+    bones = wardrobe.pack.bones
+    hand, knuckle = bones.index(f"wrist.{side}"), bones.index(f"finger3-1.{side}")
+    feet = tuple(bones.index(f"toe2-2.{s}") for s in "LR")
+    _, axes = _palm_axes(wardrobe, body, side)
+    out = []
+    for solid, material in parts:
+        truth = wardrobe.bind(_on_default(wardrobe, solid[0], side), ("hand",))
+        drape = Upright(solid[0], reach, hand, knuckle, axes @ _FIST, bones.index("head"), feet)
+        out.append(Worn(replace(as_piece(solid, name, CARRIED, material, truth), drape=drape)))
+    return out
+
+
+def _cane(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """A walking stick with a crook or a knob."""
+    reach = 0.85
+    shaft = rod((0, 0, -reach), (0, 0, 0.02), (0.009, 0.012))
+    if rng.random() < 0.5:
+        t = np.linspace(0, np.pi * 0.9, 9)
+        turn = rotation_vector(np.array([0, 0, rng.uniform(0, 6.3)]))
+        head = moved(
+            tube(np.stack([0.04 * np.cos(t) - 0.04, 0 * t, 0.02 + 0.04 * np.sin(t)], 1), 0.012), (0, 0, 0), turn
+        )
+    else:
+        head = moved(rounded((0.02, 0.02, 0.02), 1.0, 10, 8), (0, 0, 0.03))
+    return _upright(rng, wardrobe, body, side, "cane", -reach, [(merge(shaft, head), cloth)])
+
+
+def _umbrella(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """Open over the head, or closed and used as a cane."""
+    dark = plain(np.full(3, rng.uniform(0.04, 0.5)), 0.3)
+    if rng.random() < 0.6:
+        reach = 0.8
+        shaft = rod((0, 0, -0.12), (0, 0, reach + 0.04), 0.006, 6)
+        cover = moved(canopy(rng, rng.uniform(0.42, 0.6)), (0, 0, reach))
+        return _upright(rng, wardrobe, body, side, "umbrella", reach, [(shaft, dark), (cover, cloth)])
+    reach = 0.85
+    shaft = rod((0, 0, -reach), (0, 0, 0.06), 0.008, 6)
+    cover = moved(canopy(rng, 0.55, closed=True), (0, 0, -0.12))
+    return _upright(rng, wardrobe, body, side, "closed umbrella", -reach, [(shaft, dark), (cover, cloth)])
+
+
+BAGS = {"hand_bag": _hand_bag, "shopping_bag": _shopping_bag, "shoulder_bag": _shoulder_bag, "backpack": _backpack}
+HELD = {
+    "phone": _phone,
+    "mug": _mug,
+    "bottle": _bottle,
+    "book": _book,
+    "folder": _folder,
+    "ball": _ball,
+    "bouquet": _bouquet,
+    "stick": _stick,
+    "cane": _cane,
+    "umbrella": _umbrella,
+}
+# How far fingers close around a thing: shares of a fist.
+GRIPS = {
+    "hand bag": 0.9,
+    "shopping bag": 0.9,
+    "phone": 0.45,
+    "mug": 0.55,
+    "bottle": 0.6,
+    "book": 0.45,
+    "folder": 0.45,
+    "ball": 0.35,
+    "bouquet": 0.75,
+    "stick": 0.8,
+    "cane": 0.8,
+    "umbrella": 0.85,
+    "closed umbrella": 0.8,
+}

@@ -15,10 +15,12 @@ from bodymap.people.hair import HAIR, draw_head, scalp_level
 from bodymap.people.layers import Layers
 from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
+from bodymap.people.prints import place_print
 from bodymap.people.shape import Body
-from bodymap.people.skirts import SkirtCut, make_skirt
-from bodymap.people.streams import choose, of_split
+from bodymap.people.skirts import Drape, SkirtCut, make_skirt
+from bodymap.people.streams import choose, of_split, stream
 from bodymap.people.wardrobe import Wardrobe
+from bodymap.people.worn import worn_things
 from bodymap.types import LAYER_NAMES
 
 UPPER, LOWER, SHOES = (LAYER_NAMES.index(name) for name in ("upper", "lower", "shoes"))
@@ -84,6 +86,10 @@ class Dresser:
             self.top_level(rng, "long", self.waist - 0.04), shells.open_front(self.a, gap) if gap else -1.0
         )
         offset = rng.uniform(0.02, 0.03)
+        inner = [piece.drape.cut for piece in self.pieces if isinstance(piece.drape, Drape)]
+        skin = slice(0, SKIN_VERTICES)
+        hips = (np.abs(self.a.rest[skin, 2] - self.hip) < 0.12) & (self.a.of("arm", "hand")[skin] < 0.3)
+        worn = float(np.quantile(self.layers.height[hips], 0.98))
         self.shell(level, offset, rng.uniform(0.0, 0.02), cloth, UPPER, "coat", "tights", 10)
         length = rng.uniform(0.25, 0.95) * self.a.leg_length
         skirt = SkirtCut(
@@ -94,9 +100,19 @@ class Dresser:
             pleat_depth=float(rng.uniform(0, 0.04)),
             pleat_phase=float(rng.uniform(0, 6)),
             gap=gap / 0.14 if gap else 0.0,
-            margin=offset + 0.01,
+            margin=max(offset, worn) + 0.01,
         )
-        self.pieces.append(make_skirt(self.wardrobe, self.body, skirt, cloth, UPPER, "coat skirt"))
+        for under in inner:  # the coat hangs outside a skirt, in the same folds
+            skirt = replace(
+                skirt,
+                flare=max(skirt.flare, under.flare),
+                pleats=under.pleats,
+                pleat_depth=under.pleat_depth,
+                pleat_phase=under.pleat_phase,
+                margin=skirt.margin + 0.01,
+            )
+        piece = make_skirt(self.wardrobe, self.body, skirt, cloth, UPPER, "coat skirt")
+        self.pieces.append(place_print(piece, self.a))
 
     def bare(self, rng: np.random.Generator) -> None:
         """Swimwear, underwear, a bare chest with shorts, sports bra."""
@@ -252,10 +268,13 @@ class Dresser:
             self.add(draw_scarf(rng, self.wardrobe, self.body, self.config, self.split), none)
 
     def carried(self, rng: np.random.Generator) -> None:
-        """Bags and held things."""
-        for piece in carried_things(rng, self.wardrobe, self.body, self.config, self.split):
+        """What is worn besides clothes, bags and held things."""
+        things = worn_things(stream(self.seed, "worn", self.split), self)
+        for thing in things + carried_things(rng, self.wardrobe, self.body, self.config, self.split):
             # straps lie on the clothes; solid things keep their shape
-            self.pieces.append(self.layers.above(piece) if piece.name.startswith("strap") else piece)
+            self.pieces.append(self.layers.above(thing.piece) if thing.on_cloth else thing.piece)
+            if thing.hides is not None:
+                self.hidden |= thing.hides
 
     # ------------------------------------------------------------------ helpers
     def cloth(self, rng: np.random.Generator, leather: bool = False):
@@ -346,7 +365,7 @@ class Dresser:
             for _ in range(2):  # well inside: from below one sees a little way up under a hem
                 inner = inner & inner[self.wardrobe.skin_neighbours].all(1)
             self.pieces = [self._uncovered(earlier, inner) for earlier in self.pieces]
-        piece = self.layers.above(piece)
+        piece = place_print(self.layers.above(piece), self.a)
         self.layers.record(piece)
         self.pieces.append(piece)
         self.hidden |= hidden

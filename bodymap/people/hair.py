@@ -36,8 +36,9 @@ def draw_head(
                 material = Material(np.ones(3, np.float32), texture=texture[..., :3], gloss=0.4, shine=60.0)
             else:
                 dark = colour * rng.uniform(0.4, 0.9) if kind == "eyebrows" else np.full(3, 0.05)
-                texture = recolour(rng, pack.image(garment.texture), dark) if garment.texture else None
-                material = Material(np.asarray(dark, np.float32), texture=texture, alpha=garment.alpha)
+                texture = pack.image(garment.texture) if garment.texture else None
+                tint = None if texture is None else recolour(rng, texture, dark)
+                material = Material(np.asarray(dark, np.float32), texture=texture, tint=tint, alpha=garment.alpha)
             pieces.append(wardrobe.wear(garment, body, material))
     kind = choose(rng, config.hair)
     made = of_split(pack.garments_of("hair", split="all"), split)
@@ -45,27 +46,26 @@ def draw_head(
     made = [g for g in made if g.gender in ("any", mine)] if rng.random() < 0.8 else made
     if kind == "made" and made:
         garment = made[rng.integers(len(made))]
-        texture = None
+        texture = tint = None
         if garment.texture is not None:
-            texture = recolour(rng, pack.image(garment.texture), None if rng.random() < 0.12 else colour, (0.5, 1.1))
+            texture = pack.image(garment.texture)
+            tint = recolour(rng, texture, None if rng.random() < 0.12 else colour, (0.5, 1.1))
         material = Material(
-            np.asarray(colour, np.float32), texture=texture, alpha=garment.alpha, gloss=0.12, shine=12.0, sheen=0.1
+            np.asarray(colour, np.float32),
+            texture=texture,
+            tint=tint,
+            alpha=garment.alpha,
+            gloss=0.12,
+            shine=12.0,
+            sheen=0.1,
         )
         pieces.append(wardrobe.wear(garment, body, material))
         if garment.alpha:  # cards let the scalp through: a thin cap of the same colour beneath them
-            pieces.append(_scalp(rng, wardrobe, body, 0.85 * _mean_colour(texture, colour), 0.0, "under hair"))
+            pieces.append(_scalp(rng, wardrobe, body, 0.85 * material.mean_colour, 0.0, "under hair"))
     elif kind == "shell" or (kind == "made" and not made):
         thick = float(rng.choice([0.003, 0.012, 0.03, 0.06], p=[0.35, 0.35, 0.2, 0.1]) * rng.uniform(0.7, 1.3))
         pieces.append(_scalp(rng, wardrobe, body, colour, thick, "hair"))
     return pieces
-
-
-def _mean_colour(texture: np.ndarray | None, colour: np.ndarray) -> np.ndarray:
-    """Of the opaque part of a texture; ``colour`` without one."""
-    if texture is None:
-        return np.asarray(colour)
-    opaque = texture[texture[..., 3] > 128] if texture.shape[-1] == 4 else texture.reshape(-1, 3)
-    return opaque[:, :3].mean(0) / 255 if len(opaque) else np.asarray(colour)
 
 
 def _scalp(
@@ -104,9 +104,11 @@ def scalp_level(wardrobe: Wardrobe, down: float = 0.0) -> np.ndarray:
     return (level - down).astype(np.float32)
 
 
-def _iris(rng: np.random.Generator, size: int = 64) -> np.ndarray:
-    y, x = (np.mgrid[0:size, 0:size] + 0.5) / size - 0.5
-    r = np.hypot(x, y)[..., None]
+def _iris(rng: np.random.Generator, size: int = 128) -> np.ndarray:
+    """Both eyes where MakeHuman's textures have them: the left one's pupil at (0.705, 0.297), the right one's at
+    (0.293, 0.703)."""
+    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
+    r = np.minimum(np.hypot(u - 0.705, v - 0.297), np.hypot(u - 0.293, v - 0.703))[..., None]
     colour = np.clip(cloth_colour(rng) * 0.6, 0.05, 0.6)
     out = np.where(r < 0.05, 0.02, np.where(r < 0.12, colour, 0.92))
     return (np.broadcast_to(out, (size, size, 3)) * 255).astype(np.uint8)

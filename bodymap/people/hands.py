@@ -17,7 +17,7 @@ def curl_fingers(
 ) -> Float[np.ndarray, "bone 3 3"]:
     """Sets the finger bones of both hands; a pose that already moves them keeps them half of the time."""
     labels = pack.bones.labels
-    fist = _fist_vectors(pack)
+    fist = fist_vectors(pack)
     for side in "LR":
         fingers = [[labels.index(f"finger{f}-{k}.{side}") for k in (1, 2, 3)] for f in range(1, 6)]
         moved = any(np.abs(local[j] - np.eye(3)).max() > 1e-3 for finger in fingers for j in finger)
@@ -43,7 +43,7 @@ def curl_fingers(
     return local
 
 
-def _fist_vectors(pack: Pack) -> np.ndarray:
+def fist_vectors(pack: Pack) -> np.ndarray:
     """(J, 3) rotation vectors of a closed fist: the pack's, else bent about the knuckle line."""
     kept = Wardrobe.of(pack).kept
     if "fist" not in kept:

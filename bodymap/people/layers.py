@@ -13,7 +13,8 @@ from bodymap.people.shape import Body
 from bodymap.people.wardrobe import Wardrobe
 
 _GAP = 0.004  # metres between two layers of cloth
-_HIGHEST = 0.045  # metres; what stands off further (a wide skirt) is not a layer on the skin
+_HIGHEST = 0.08  # metres; what stands off further is not a layer on the skin
+_SWINGS = 0.045  # metres; a skirt that stands off further moves in every pose
 
 
 class Layers:
@@ -33,7 +34,7 @@ class Layers:
     def record(self, piece: Piece) -> None:
         """Takes a piece that is now worn into account, and the skin next to its vertices."""
         vertex, height = self._over(piece)
-        height = np.where((height > 0) & (height < _HIGHEST), height, 0)
+        height = np.where((height > 0) & (height < (_HIGHEST if piece.drape is None else _SWINGS)), height, 0)
         np.maximum.at(self.height, vertex, height)
         for _ in range(2):
             around = self.height[self.wardrobe.skin_neighbours].max(1)
