@@ -55,7 +55,7 @@ class SyntheticPeople:
 
     def sample(self, index: int):
         """The full Sample of an index, with camera, parts and normals."""
-        from bodymap.people.sample import samples
+        from bodymap.people.studio import samples
 
         return samples([self.shot(index)], self.load()[1].supersample)[0]
 
@@ -102,7 +102,7 @@ class Shots:
     def finish(self, batch: dict[str, Any], device: torch.device) -> Batch:
         """Cargo -> the Batch on the device; runs in the training process."""
         from bodymap.people.film.cargo import unload
-        from bodymap.people.sample import photograph
+        from bodymap.people.studio import photograph
 
         pack, config = self.people.load()
         shots = unload(batch.pop("cargo"), pack, device)

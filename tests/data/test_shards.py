@@ -14,8 +14,9 @@ import pytest
 from support.samples import make_compact as make
 from support.samples import make_sample
 
-from bodymap.data.batch import compact, stack
-from bodymap.data.shards import ShardDataset, ShardSettings, main, read_index, shard_name, write_shards
+from bodymap.data.batch import stack
+from bodymap.data.shards import ShardDataset, ShardSettings, read_index, shard_name, write_shards
+from bodymap.data.shards.__main__ import main
 from bodymap.errors import UserError
 
 SETTINGS = ShardSettings(size=(20, 16), per_shard=4)
@@ -66,20 +67,24 @@ def test_finished_shards_are_kept_and_damaged_ones_made_again(tmp_path):
 
 CHILD = """
 import sys, time
-from support.samples import make_compact as make
+from support.samples import make_sample
 from bodymap.data.shards import ShardSettings, write_shards
 def slow(index):
     time.sleep(0.05)
-    return make(index)
-write_shards(slow, 40, {folder!r}, ShardSettings(size=(20, 16), per_shard=4))
+    return make_sample(index)
+write_shards(slow, 40, {folder!r}, ShardSettings(size=(20, 16), per_shard=4, format={format!r}))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_and_continued_gives_the_same_bytes(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "format"),
+    [(signal.SIGKILL, "safetensors"), (signal.SIGTERM, "safetensors"), (signal.SIGKILL, "webdataset")],
+)
+def test_killed_and_continued_gives_the_same_bytes(tmp_path, number, format):
+    settings = ShardSettings(size=(20, 16), per_shard=4, format=format)
     folder = tmp_path / "killed"
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    code = CHILD.format(folder=str(folder))
+    code = CHILD.format(folder=str(folder), format=format)
     child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
     deadline = time.monotonic() + 30
     while not (folder / "index.json").exists() and time.monotonic() < deadline:
@@ -90,8 +95,8 @@ def test_killed_and_continued_gives_the_same_bytes(tmp_path, number):
     count = len(ShardDataset(folder, verify=True))  # what is there is whole
     assert 0 < count < 40
     (folder / ".shard-00009-abc.safetensors").write_bytes(b"half")
-    write_shards(make, 40, folder, SETTINGS)
-    write_shards(make, 40, tmp_path / "straight", SETTINGS)
+    write_shards(make_sample, 40, folder, settings)
+    write_shards(make_sample, 40, tmp_path / "straight", settings)
     ours, theirs = files(folder), files(tmp_path / "straight")
     assert ours == theirs
 
@@ -157,9 +162,7 @@ def test_the_command_refuses_at_once(tmp_path, arguments, message):
 def test_the_command_writes_people(tmp_path, monkeypatch):
     from bodymap.data import synthetic
 
-    monkeypatch.setattr(
-        synthetic.SyntheticPeople, "__getitem__", lambda self, index: compact(make_sample(index, self.size))
-    )
+    monkeypatch.setattr(synthetic.SyntheticPeople, "sample", lambda self, index: make_sample(index, self.size))
     main(["--count", "5", "--seed", "2", "-o", str(tmp_path / "out"), "--size", "24", "16", "--per-shard", "4"])
     data = ShardDataset(tmp_path / "out")
     assert len(data) == 5 and data.settings.seed == 2 and data[0]["image"].shape == (24, 16, 3)

@@ -1,0 +1,56 @@
+"""The ``safetensors`` format: a shard is one array a field over all its compact samples, mapped when read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodymap.data.batch import FIELDS, Compact, compact
+from bodymap.data.shards.index import DAMAGED, FORMAT, VERSION
+from bodymap.errors import UserError
+from bodymap.files import sort_safetensors_header
+from bodymap.types import Sample
+
+_KINDS = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "F32": np.float32}
+
+
+def write(samples: Iterable[Sample | Compact], file: Path, first: int) -> None:
+    """Writes a shard; ``first`` is the dataset's index of its first sample."""
+    from safetensors.numpy import save_file
+
+    parts = [compact(sample) for sample in samples]
+    tensors = {name: np.stack([part[name] for part in parts]) for name in FIELDS}
+    save_file(tensors, file, {"format": FORMAT, "version": str(VERSION), "first": str(first)})
+    sort_safetensors_header(file)
+
+
+class ArrayShard:
+    """The samples of a shard, mapped from disk, not read: one costs its own bytes only.
+
+    Raises:
+        UserError: the file's header is damaged.
+    """
+
+    MOST_OPEN = 64
+
+    def __init__(self, file: Path, count: int) -> None:
+        content = np.memmap(file, np.uint8, "r")
+        self.arrays: dict[str, Any] = {}
+        try:
+            length = int(content[:8].view(np.uint64)[0])
+            header = json.loads(bytes(content[8 : 8 + length]))
+            header.pop("__metadata__", None)
+            for name, entry in header.items():
+                start, stop = (8 + length + offset for offset in entry["data_offsets"])
+                self.arrays[name] = content[start:stop].view(_KINDS[entry["dtype"]]).reshape(entry["shape"])
+                if len(self.arrays[name]) != count:
+                    raise ValueError(f"{len(self.arrays[name])} samples instead of {count}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(DAMAGED.format(f"{file} ({error})")) from None
+
+    def __getitem__(self, place: int) -> Compact:
+        return {name: array[place] for name, array in self.arrays.items()}
