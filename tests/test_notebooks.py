@@ -7,7 +7,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("apps/*/*.ipynb")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    sorted([*ROOT.glob("apps/*/*.ipynb"), *ROOT.glob("docs/*.ipynb")]),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_notebook_runs(path):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

@@ -1,6 +1,6 @@
 """Synthetic clothed people, in two halves: ``assets`` makes a pack file, the rest turns a pack into samples."""
 
-_HOME = {"sample": "sample", "PeopleConfig": "config", "Pack": "pack"}
+_HOME = {"sample": "studio", "PeopleConfig": "config", "Pack": "pack"}
 __all__ = ["Pack", "PeopleConfig", "sample"]
 
 

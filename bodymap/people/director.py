@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from bodymap.people.background import Backdrop, draw_backdrop, draw_surroundings
 from bodymap.people.camera import View, draw_view
+from bodymap.people.carried import closed_hands
 from bodymap.people.config import PeopleConfig
 from bodymap.people.film.develop import Faults
 from bodymap.people.film.stagehand import Take
@@ -32,7 +33,7 @@ class Shot:
     Attributes:
         take: what stands before the camera.  faults: what lens and file will do.
         facing, body, seeds: as in ``types.Sample``.
-        bare: the subject without clothes, for the truth under them; None: not asked for.
+        covered: whether the truth under the clothes is wanted.  bare: the subject without them, if so.
     """
 
     take: Take
@@ -40,6 +41,7 @@ class Shot:
     facing: float
     body: dict[str, Any]
     seeds: tuple[int, int, int, int]
+    covered: bool = False
     bare: Actor | None = None
 
 
@@ -47,6 +49,7 @@ def direct(person: int, pose: int, camera: int, scene: int, pack: Pack, config: 
     """The shot of four seeds; see ``people.sample``."""
     subject = get_person(person, pack, config, split)
     local = draw_pose(stream(pose, "pose", split), pack, subject.body.heads, config.pose, split)
+    local = closed_hands(local, subject.pieces, pack)
     placed = subject.place(pack, local)
     view = draw_view(
         stream(camera, "camera", split), placed.probe, pack.bones, placed.posed, config.size, config.camera
@@ -111,6 +114,7 @@ def stage_shot(
         facing=math.nan if nobody else view.facing,
         body=body,
         seeds=seeds,
+        covered=config.covered,
         bare=None if nobody or not config.covered else Actor(subject.bare, placed.posed.transform, 1),
     )
 

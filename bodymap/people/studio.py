@@ -70,7 +70,7 @@ def photograph(shots: list[Shot], supersample: int = 2, device: torch.device | s
     """Takes and develops the pictures of one size; on a GPU all of them at once."""
     exposure = expose([shot.take for shot in shots], supersample, device)
     covered = None
-    if any(shot.bare is not None for shot in shots):
+    if any(shot.covered for shot in shots):
         bodies = [Take((shot.bare,) if shot.bare else (), shot.take.camera, shot.take.light) for shot in shots]
         covered = label_bodies(bodies, supersample, device)
     return Photographs(develop(exposure.colour, [shot.faults for shot in shots]), exposure, covered)

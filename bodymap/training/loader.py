@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -163,6 +164,8 @@ def _worker_init(worker: int) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _first_sigterm)
+    # A spawned worker ends as a forked one does: the threads of compiled kernels abort when libraries are torn down
+    atexit.register(os._exit, 0)
 
 
 def _first_sigterm(number, frame) -> None:

@@ -57,6 +57,9 @@ class Surround:
     touches: int
 
 
+BOX_DTYPE, SURROUND_DTYPE = Box.numpy_dtype(), Surround.numpy_dtype()
+
+
 @wp.func
 @no_type_check
 def painted(box: Box, p: wp.vec3, axis: int) -> wp.vec3:

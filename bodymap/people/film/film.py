@@ -60,8 +60,12 @@ def expose(takes: list[Take], factor: int = 2, device: torch.device | str = "cpu
 def label_bodies(
     takes: list[Take], factor: int = 2, device: torch.device | str = "cpu"
 ) -> tuple[Int[Tensor, "picture height width"], Float[Tensor, "picture height width corner=3"]]:
-    """(triangle, barycentric) of the takes' subjects alone, without a picture."""
+    """(triangle, barycentric) of everybody in the takes, without a picture; -1 and 0 where nobody is."""
     device = torch.device(device)
+    if not any(take.actors for take in takes):
+        shape = (len(takes), *takes[0].camera.size)
+        triangle = torch.full(shape, -1, dtype=torch.int32, device=device)
+        return triangle, torch.zeros(*shape, 3, device=device)
     with torch_stream(device), torch.no_grad():
         g = pose(tuple(takes), device)
         height, width = takes[0].camera.size
@@ -289,7 +293,7 @@ def _skin(device: torch.device) -> labels.Skin:
 def _facets(t: Template) -> np.ndarray:
     """The template's triangles as ``labels.Facet``."""
     a, b, c = (t.vertices.double()[t.triangles[:, k]].cpu().numpy() for k in range(3))
-    out = np.zeros(len(a), labels.Facet.numpy_dtype())
+    out = np.zeros(len(a), labels.FACET_DTYPE)
     out["a"], out["ab"], out["ac"] = a, b - a, c - a
     d00, d01, d11 = (np.sum(x * y, 1) for x, y in ((b - a, b - a), (b - a, c - a), (c - a, c - a)))
     out["d00"], out["d01"], out["d11"] = d00, d01, d11

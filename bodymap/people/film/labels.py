@@ -28,6 +28,9 @@ class Facet:
     scale: float
 
 
+FACET_DTYPE = Facet.numpy_dtype()
+
+
 @wp.struct
 class Skin:
     """The template at rest, and the grid of ``binding.SurfaceGrid``: the nearest vertex of every cell."""

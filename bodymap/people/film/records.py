@@ -83,3 +83,7 @@ class Scene:
     sun_colour: wp.vec3
     sun_axes: wp.mat33
     occlusion: float
+
+
+# Building these takes warp a millisecond
+CAST_DTYPE, SCENE_DTYPE = Cast.numpy_dtype(), Scene.numpy_dtype()

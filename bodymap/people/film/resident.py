@@ -11,7 +11,7 @@ import warp as wp
 from torch import Tensor
 
 from bodymap.people.film import records
-from bodymap.people.film.records import BONES, MATERIAL_COLUMNS, WAVES, Cast
+from bodymap.people.film.records import BONES, CAST_DTYPE, MATERIAL_COLUMNS, WAVES, Cast
 from bodymap.people.film.texels import texels
 from bodymap.people.material import Material
 from bodymap.people.mesh import Mesh
@@ -92,7 +92,7 @@ def _bring(mesh: Mesh, device: torch.device) -> Resident:
     give("texture_size", sizes[:, :3].copy(), wp.vec3i)
     give("pattern_size", sizes[:, 3].copy(), wp.int32)
     assert mesh.index.shape[1] == BONES
-    record = np.array(cast.numpy_value(), dtype=Cast.numpy_dtype())
+    record = np.array(cast.numpy_value(), dtype=CAST_DTYPE)
     return Resident(record, len(mesh.vertices), len(mesh.triangles), tuple(holds))
 
 

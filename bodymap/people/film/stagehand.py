@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bodymap.people.background import Backdrop
 from bodymap.people.film import geometry
-from bodymap.people.film.records import Cast, Scene
+from bodymap.people.film.records import CAST_DTYPE, SCENE_DTYPE, Cast, Scene
 from bodymap.people.film.resident import Resident, resident
 from bodymap.people.light import Light
 from bodymap.people.stage import Actor, Stage, join_actors
@@ -88,7 +88,7 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
     vertex_starts = np.cumsum([0, *(r.vertices for r in on_device)])
     face_starts = np.cumsum([0, *(r.faces for r in on_device)])
     bone_starts = np.cumsum([0, *(len(a.bones) for a in actors)])
-    records = np.zeros(len(actors), Cast.numpy_dtype())
+    records = np.zeros(len(actors), CAST_DTYPE)
     for k, r in enumerate(on_device):
         records[k] = r.record
     records["picture"], records["instance"] = picture, [a.instance for a in actors]
@@ -153,7 +153,7 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
 
 def _scene(take: Take) -> np.ndarray:
     """The numbers of one picture, as ``records.Scene``."""
-    record = np.zeros((), Scene.numpy_dtype())
+    record = np.zeros((), SCENE_DTYPE)
     camera, light = take.camera, take.light
     T = camera.T_camera_world.astype(np.float64)
     height, width = camera.size

@@ -19,7 +19,7 @@ def paint_backdrops(
 ) -> Float[Tensor, "n pixel 3"]:
     """What lies behind everybody, linear, in and out of focus."""
     count, (height, width) = len(g.takes), g.takes[0].camera.size
-    surrounds, boxes, holds = np.zeros(count, backdrop.Surround.numpy_dtype()), [], []
+    surrounds, boxes, holds = np.zeros(count, backdrop.SURROUND_DTYPE), [], []
     touching = np.concatenate([*(take.touching for take in g.takes), np.zeros((1, 2))]).astype(np.float32)
     axes, directions = np.zeros((2, count, 3, 3), np.float32)
     first = 0
@@ -44,7 +44,7 @@ def paint_backdrops(
             s["open_sky"], s["sky"] = 1, b.sky
         s["first"], s["blocks"] = len(boxes), max(len(b.blocks) - 6, 0)
         for block in b.blocks:
-            box = np.zeros((), backdrop.Box.numpy_dtype())
+            box = np.zeros((), backdrop.BOX_DTYPE)
             box["tile"], box["side"], box["metres"] = address(block.tile), len(block.tile), block.metres
             box["low"], box["high"], box["shade"], box["tint"] = block.low, block.high, block.shade, block.tint
             boxes.append(box)
@@ -53,7 +53,7 @@ def paint_backdrops(
         K, T = take.camera.intrinsics.astype(np.float64), take.camera.T_camera_world.astype(np.float64)
         axes[n], directions[n] = T[:3, :3].T, np.linalg.inv(K)
     where = wp.device_from_torch(device)
-    boxes = np.stack(boxes) if boxes else np.zeros(1, backdrop.Box.numpy_dtype())
+    boxes = np.stack(boxes) if boxes else np.zeros(1, backdrop.BOX_DTYPE)
     out = torch.empty(count, height * width, 3, device=device)
     focused = torch.tensor([[float(take.backdrop.defocus == 0)] for take in g.takes], device=device)
     wp.launch(
