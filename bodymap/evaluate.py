@@ -1,6 +1,7 @@
 """Measures BodyMap: on synthetic people with exact truth, on folders of photographs, and beside the paper's numbers.
 
 python -m bodymap.evaluate synthetic --json figures.json
+python -m bodymap.evaluate sequences DIR
 python -m bodymap.evaluate photos DIR --sheet sheet.png
 python -m bodymap.evaluate tables --results figures.json
 """
@@ -35,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         if path and Path(path).is_dir():
             raise UserError(f"{path} is a folder; give the name of a file.")
     start = time.monotonic()
-    figures, text = {"synthetic": _synthetic, "photos": _photos, "tables": _tables}[options.command](options)
+    command = {"synthetic": _synthetic, "sequences": _sequences, "photos": _photos, "tables": _tables}[options.command]
+    figures, text = command(options)
     figures["seconds"] = round(time.monotonic() - start, 1)
     print(text)
     if options.json:
@@ -52,6 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     synthetic = commands.add_parser("synthetic", help="two test sets of synthetic people, the same ones every time")
     _add_synthetic(synthetic)
     synthetic.add_argument("--sheet", metavar="PNG", help="contact sheet: picture, map, overlay")
+
+    sequences = commands.add_parser("sequences", help="temporal consistency on stored sequences of synthetic people")
+    sequences.add_argument("folder", metavar="DIR", help="made by python -m bodymap.data.testset sequences")
+    sequences.add_argument(
+        "--every", type=_positive, default=12, metavar="N", help="start from every N-th frame (%(default)s)"
+    )
+    _add_common(sequences)
 
     from bodymap.data import photos as photo_format
 
@@ -79,7 +88,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_synthetic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pack", metavar="FILE", help="the people pack; without it the shipped one")
-    parser.add_argument("--count", type=_positive, default=COUNT, metavar="N", help="pictures a test set (%(default)s)")
+    parser.add_argument(
+        "--stored",
+        metavar="DIR",
+        help="pictures made by python -m bodymap.data.testset; without it they are made now",
+    )
+    parser.add_argument(
+        "--count", type=_positive, metavar="N", help=f"pictures a test set ({COUNT}, or all of the stored ones)"
+    )
     parser.add_argument(
         "--size", type=_size, metavar="HxW", help="of the pictures, such as 384x288; else as in training"
     )
@@ -112,11 +128,14 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _synthetic(options: argparse.Namespace) -> tuple[dict, str]:
-    pack = _pack(options.pack)
+    if options.stored and (options.pack or options.size):
+        raise UserError("Stored pictures have their pack and size already; leave --pack and --size out.")
+    pack = None if options.stored else _pack(options.pack)
     model, about = _model(options)
 
     from dataclasses import replace
 
+    from bodymap.data.testset import FIRST_TEST_SEED, TEST_SETS
     from bodymap.evaluation import report, synthetic
     from bodymap.evaluation.progress import Progress
     from bodymap.evaluation.sheet import Sheet
@@ -134,22 +153,50 @@ def _synthetic(options: argparse.Namespace) -> tuple[dict, str]:
         sheet.add(
             sample.image,
             correspondence,
-            f"{which.split} {sample.seeds[0] - synthetic.FIRST_TEST_SEED} {view_of(sample.facing)} "
+            f"{which.split} {sample.seeds[0] - FIRST_TEST_SEED} {view_of(sample.facing)} "
             f"iou {judged.mask_iou:.2f}  5 cm {100 * acc_cm(judged.errors)['5']:.0f} %{flipped}",
         )
 
     results = {}
-    for which in synthetic.TEST_SETS:
-        progress = Progress(options.count * (2 + len(passes)), which.title)
-        samples = synthetic.test_samples(which, options.count, pack, config)
+    for which in TEST_SETS:
+        if options.stored:
+            count, samples = _stored(options.stored, which, options.count)
+            if not count:
+                continue
+        else:
+            count = options.count or COUNT
+            samples = synthetic.test_samples(which, count, pack, config)
+        progress = Progress(count * (2 + len(passes)), which.title)
         predict = _forgiving(model)
         results[which.name] = synthetic.evaluate_synthetic(
             load_template(), samples, predict, model.net, model.device, passes, progress.step, show
         )
     if getattr(options, "sheet", None):
         sheet.write(options.sheet)
-    figures = {**about, "pack": options.pack or "shipped", "size": list(config.size), "synthetic": results}
+    made = {"stored": options.stored} if options.stored else {"pack": options.pack or "shipped"}
+    figures = {**about, **made, "size": None if options.stored else list(config.size), "synthetic": results}
     return figures, report.synthetic_report(results) + "\n\n" + report.paper_report(results)
+
+
+def _sequences(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.data.testset import stored_sequences
+
+    sequences = list(stored_sequences(options.folder))
+    model, about = _model(options)
+
+    from bodymap.evaluation import report
+    from bodymap.evaluation.progress import Progress
+    from bodymap.evaluation.sequences import evaluate_sequence, frame_pairs, summarise_sequences
+    from bodymap.surface import load_template
+
+    errors: dict[str, list] = {}
+    pairs = sum(sum(1 for _ in frame_pairs(len(s.frames), options.every)) for s in sequences)
+    step, predict = Progress(pairs, "sequences").step, _forgiving(model)
+    for s in sequences:
+        found = evaluate_sequence(load_template(), s.frames.sample, len(s.frames), predict, options.every, step)
+        errors.setdefault(s.name, []).append(found)
+    results = summarise_sequences(errors)
+    return {**about, "stored": options.folder, "temporal": results}, report.sequence_report(results)
 
 
 def _photos(options: argparse.Namespace) -> tuple[dict, str]:
@@ -208,6 +255,15 @@ def _pack(path: str | None) -> Any:
     from bodymap.people.pack import Pack
 
     return Pack.load(path)
+
+
+def _stored(folder: str, which: Any, most: int | None) -> tuple[int, Any]:
+    """How many stored pictures of a set are taken, and an iterator over them."""
+    from bodymap.data.testset import stored_pictures
+
+    pictures = stored_pictures(folder, which)
+    count = 0 if pictures is None else min(len(pictures), most or len(pictures))
+    return count, (pictures.sample(number) for number in range(count))
 
 
 def _model(options: argparse.Namespace) -> tuple[Any, dict]:

@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bodymap.evaluation.synthetic import TEST_SETS
+from bodymap.data.testset import TEST_SETS
 from bodymap.files import atomic_path
 from bodymap.metrics import paper
 from bodymap.metrics.accuracy import COLOUR_WINDOWS, DISTANCE_WINDOWS_CM, VIEWS
+from bodymap.metrics.temporal import INTERVALS, TAU_CM
 
 _DASH = "–"
 
@@ -157,6 +158,21 @@ def _place_table(places: dict[str, dict]) -> str:
             for name, f in places.items()
         ],
     )
+
+
+# -------------------------------------------------------------------------------------------------- sequences
+
+
+def sequence_report(figures: dict[str, dict]) -> str:
+    """Temporal consistency, ``{kind: {interval: figures}}``, with the paper's below (its data are not ours)."""
+    headline = f"{TAU_CM}"
+    header = [f"matches within {headline} cm, per cent, frames apart", *(f"{n}" for n in INTERVALS)]
+    rows = [
+        [kind, *(percent(entry[f"{n}"]["within_cm"][headline], 2) for n in INTERVALS)]
+        for kind, entry in figures.items()
+    ]
+    rows += [[f"{name} (paper)", *(f"{v:.2f}" for v in row)] for name, row in paper.TEMPORAL.items()]
+    return "## Temporal consistency (the paper's data are not ours: for orientation only)\n\n" + table(header, rows)
 
 
 # ----------------------------------------------------------------------------------------------------- photos

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bodymap.data.testset import TestSet, draw_test_picture
 from bodymap.evaluation.judge import Judgement, judge, summarise
 from bodymap.evaluation.network import evaluate_network
 from bodymap.types import Correspondence, Sample
@@ -15,27 +15,8 @@ from bodymap.types import Correspondence, Sample
 if TYPE_CHECKING:
     from bodymap.surface import Template
 
-# Each test picture has one number of this range for its four seeds. Training hashes its indices to 32-bit seeds: one of
-# them meets a given test picture's once in tens of thousands of epochs, and even then the other three seeds differ.
-FIRST_TEST_SEED = 0xE0000000
-
 # Pictures in memory at a time
 _CHUNK = 8
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """A set: its name in the JSON, what it is called on the screen, and the split it draws its assets from."""
-
-    name: str
-    title: str
-    split: str
-
-
-TEST_SETS: tuple[TestSet, ...] = (
-    TestSet("held_out_assets", "held-out assets", "test"),
-    TestSet("new_combinations", "new combinations of seen assets", "train"),
-)
 
 # Passes of the network by itself: name in the JSON -> (correspondence input, decoder)
 PASSES: dict[str, tuple[str, str]] = {
@@ -64,12 +45,8 @@ def test_samples(which: TestSet, count: int, pack: Any = None, config: Any = Non
         pack: a people.pack.Pack; None is the shipped one.
         config: a PeopleConfig; None is the default.
     """
-    from bodymap.people import PeopleConfig, sample
-
-    config = PeopleConfig() if config is None else config
-    config = replace(config, scene=replace(config.scene, nobody=0.0))
-    for seed in range(FIRST_TEST_SEED, FIRST_TEST_SEED + count):
-        yield sample(seed, seed, seed, seed, pack=pack, config=config, split=which.split)
+    for number in range(count):
+        yield draw_test_picture(which, number, pack, config)
 
 
 def evaluate_synthetic(
