@@ -135,22 +135,80 @@ class PoseConfig:
     procedural: float = 0.5
     mix_halves: float = 0.25  # arms of one pack pose on another
     joint_noise: float = 1.0
+    # postures from rules: names of ``stances.STANCES``, or "random": every joint anywhere within its limits
     procedural_kind: dict[str, float] = field(
-        default_factory=lambda: {"stand": 0.52, "walk": 0.2, "sit": 0.12, "wild": 0.16}
-    )
-    arms: dict[str, float] = field(
         default_factory=lambda: {
-            "down": 0.34,
-            "hips": 0.14,
-            "pocket": 0.12,
-            "crossed": 0.1,
-            "front": 0.1,
-            "raised": 0.08,
-            "wild": 0.12,
+            "stand": 0.24,
+            "contrapposto": 0.16,
+            "crossed_legs": 0.02,
+            "walk": 0.14,
+            "run": 0.03,
+            "stairs": 0.04,
+            "bend": 0.04,
+            "lean": 0.03,
+            "crouch": 0.03,
+            "sit": 0.09,
+            "sit_floor": 0.02,
+            "cross_legged": 0.02,
+            "kneel": 0.03,
+            "lie": 0.01,
+            "wild": 0.06,
+            "random": 0.05,
         }
     )
+    # where the head turns
+    look: dict[str, float] = field(
+        default_factory=lambda: {
+            "ahead": 0.48,
+            "aside": 0.24,
+            "down": 0.14,
+            "up": 0.04,
+            "tilted": 0.05,
+            "back": 0.05,  # over the shoulder; the trunk turns along
+        }
+    )
+    # names of ``gestures.SINGLE`` and ``gestures.DOUBLE``; stances that are about the arms have tables of their own
+    arms: dict[str, float] = field(
+        default_factory=lambda: {
+            "down": 0.27,
+            "hips": 0.1,
+            "pocket": 0.09,
+            "back_pocket": 0.02,
+            "crossed": 0.08,
+            "clasped": 0.05,
+            "behind": 0.04,
+            "front": 0.08,
+            "carry": 0.04,
+            "phone": 0.04,
+            "face": 0.04,
+            "hair": 0.03,
+            "strap": 0.02,
+            "chest": 0.02,
+            "elbow": 0.02,
+            "raised": 0.04,
+            "wave": 0.02,
+            "point": 0.02,
+            "outward": 0.02,
+            "forward": 0.03,
+            "wild": 0.05,
+        }
+    )
+    # names of ``hands.SHAPES``, where a gesture asks for none
     hands: dict[str, float] = field(
-        default_factory=lambda: {"relaxed": 0.5, "flat": 0.15, "fist": 0.12, "point": 0.05, "free": 0.18}
+        default_factory=lambda: {
+            "relaxed": 0.48,
+            "flat": 0.09,
+            "fist": 0.1,
+            "hook": 0.05,
+            "cup": 0.05,
+            "grip": 0.05,
+            "pinch": 0.03,
+            "spread": 0.03,
+            "point": 0.03,
+            "victory": 0.02,
+            "thumbs_up": 0.02,
+            "free": 0.05,
+        }
     )
 
 

@@ -127,7 +127,7 @@ class Dresser:
     def bottom(self, rng: np.random.Generator, tucked: bool) -> None:
         """Trousers, shorts, leggings or a skirt."""
         table = dict(self.config.bottom)
-        if not self.body.female:
+        if not self.body.female and "skirt" in table:
             table["skirt"] *= 0.08
         kind = choose(rng, table)
         if kind == "made":

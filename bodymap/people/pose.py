@@ -1,31 +1,34 @@
-"""Poses: those of the pack, mixed and mirrored, and procedural ones, with joint noise and living hands."""
+"""Poses: those of the pack, mixed and mirrored, and procedural ones; within anatomical limits, no limb in another."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
 
-from bodymap.people.anatomy import bone_group
+from bodymap.people.collisions import untangle
 from bodymap.people.config import PoseConfig
 from bodymap.people.hands import curl_fingers
+from bodymap.people.joint_limits import clamp
+from bodymap.people.joints import ARMS, JOINTS, MIRROR, Rig, mirror_angles
 from bodymap.people.pack import Clip, Pack
-from bodymap.people.pose_procedural import procedural_pose
-from bodymap.people.skinning import rotation_vector
+from bodymap.people.physique import Physique
+from bodymap.people.pose_procedural import Draft, procedural_pose
 from bodymap.people.streams import choose
+from bodymap.people.wardrobe import Wardrobe
 
-# Standard deviation in radians of what a joint wanders about a pose.
-_NOISE = {
-    "upperarm01": 0.14,
-    "lowerarm01": 0.12,
-    "wrist": 0.16,
-    "upperleg01": 0.06,
-    "lowerleg01": 0.05,
-    "foot": 0.06,
-    "head": 0.13,
-    "neck01": 0.1,
-    "spine03": 0.05,
-    "spine01": 0.05,
+# Standard deviation in radians of what flexion, side and twist of a joint wander about a pose.
+_WANDER = {
+    "spine": (0.06, 0.05, 0.07),
+    "neck": (0.1, 0.08, 0.14),
+    "girdle": (0.04, 0.03, 0.0),
+    "shoulder": (0.12, 0.1, 0.12),
+    "elbow": (0.12, 0.0, 0.15),
+    "wrist": (0.14, 0.1, 0.0),
+    "hip": (0.05, 0.05, 0.06),
+    "knee": (0.05, 0.0, 0.02),
+    "ankle": (0.05, 0.04, 0.05),
 }
+_NOISE = np.array([_WANDER[name.split(".")[0]] for name in JOINTS])
 
 _TUMBLING = ("backflip", "cartwheel", "crawl", "getup", "roll", "spinkick", "fly")
 
@@ -33,43 +36,61 @@ _TUMBLING = ("backflip", "cartwheel", "crawl", "getup", "roll", "spinkick", "fly
 def draw_pose(
     rng: np.random.Generator, pack: Pack, heads: Float[np.ndarray, "bone xyz=3"], config: PoseConfig, split: str
 ) -> Float[np.ndarray, "bone 3 3"]:
-    """Local rotations of all bones, world-aligned, identity = rest.
+    """Local rotations of all bones, world-aligned, identity = rest. Joints stay within ``joint_limits``; arms and legs
+    touch the body at most (``collisions``).
 
     Args:
-        heads: the person's bone heads at rest (procedural poses aim the limbs of *this* skeleton).
+        heads: the person's bone heads at rest: limbs of *this* build are aimed, and kept out of *this* trunk.
+
+    Raises:
+        UserError: the config names a kind of pose, a style of arms or a shape of hands that does not exist.
     """
+    rig, physique = Rig.of(pack), Physique.of(pack, heads)
     kind = choose(rng, {"pack": config.pack if pack.pose_count else 0.0, "procedural": config.procedural})
     if kind == "pack":
-        local = _pack_pose(rng, pack, config, split)
+        local, draft = _pack_pose(rng, pack, config, split)
     else:
-        local = procedural_pose(rng, pack.bones, heads, config)
+        local = np.tile(np.eye(3, dtype=np.float32), (len(pack.bones.labels), 1, 1))
+        draft = procedural_pose(rng, physique, config)
+    root, angles, hands, loose = draft.root, draft.angles, draft.hands, draft.loose
     if rng.random() < 0.5:
-        local = mirror_pose(local, pack)
-    labels = pack.bones.labels
-    for j, label in enumerate(labels):
-        spread = _NOISE.get(label.split(".")[0])
-        if spread:
-            local[j] = local[j] @ rotation_vector(rng.normal(0, spread * config.joint_noise, 3))
-    return curl_fingers(rng, local, pack, config)
+        local, root = mirror_pose(local, pack), MIRROR @ root @ MIRROR
+        angles, loose, hands = mirror_angles(angles), mirror_angles(loose[:, None])[:, 0], hands[::-1]
+    angles = angles + rng.normal(0, 1, (16, 3)) * _NOISE * (config.joint_noise * loose[:, None])
+    angles = untangle(physique, clamp(angles, rig))
+    local = rig.write(local, angles)
+    local[0] = root
+    return curl_fingers(rng, local, pack, config, hands)
 
 
-def _pack_pose(rng: np.random.Generator, pack: Pack, config: PoseConfig, split: str) -> np.ndarray:
-    """One pose, or the upper body of one on the legs of another."""
-    clips = [c for c in pack.clips if c.split == split and c.count] or [c for c in pack.clips if c.count]
+def _pack_pose(rng: np.random.Generator, pack: Pack, config: PoseConfig, split: str) -> tuple[np.ndarray, Draft]:
+    """One pose, or the arms of one on the body of another: all bones, and the joints as they are to be varied."""
+    table = _clip_table(pack, split)
 
-    def one() -> np.ndarray:
-        weight = np.array([_clip_weight(c) for c in clips])
-        clip = clips[rng.choice(len(clips), p=weight / weight.sum())]
-        return pack.pose(clip.start + int(rng.integers(clip.count))).copy()
+    def one() -> tuple[np.ndarray, np.ndarray]:
+        clip = table[0][int(np.searchsorted(table[1], rng.random(), side="right"))]
+        local = pack.pose(clip.start + int(rng.integers(clip.count)))
+        return local, Rig.of(pack).read(local)
 
-    local = one()
+    local, angles = one()
     if rng.random() < config.mix_halves:
-        other = one()
-        groups = [bone_group(label) for label in pack.bones.labels]
-        for j, group in enumerate(groups):
-            if group in ("arm", "hand") or pack.bones.labels[j].startswith(("clavicle", "shoulder")):
-                local[j] = other[j]
-    return local
+        other, with_arms = one()
+        angles[ARMS,] = with_arms[ARMS,]
+        fingers = Wardrobe.of(pack).kept.setdefault(
+            "finger_bones", [j for j, label in enumerate(pack.bones.labels) if label.startswith(("finger", "metacarpal"))]
+        )
+        local[fingers] = other[fingers]
+    return local, Draft(local[0].astype(float), angles)
+
+
+def _clip_table(pack: Pack, split: str) -> tuple[list[Clip], np.ndarray]:
+    """The clips of a split, and the sums of their chances up to each."""
+    kept = Wardrobe.of(pack).kept
+    if ("clips", split) not in kept:
+        clips = [c for c in pack.clips if c.split == split and c.count] or [c for c in pack.clips if c.count]
+        weight = np.cumsum([_clip_weight(c) for c in clips])
+        kept["clips", split] = clips, weight[:-1] / weight[-1]
+    return kept["clips", split]
 
 
 def _clip_weight(clip: Clip) -> float:
@@ -83,8 +104,5 @@ def _clip_weight(clip: Clip) -> float:
 
 def mirror_pose(local: Float[np.ndarray, "bone 3 3"], pack: Pack) -> Float[np.ndarray, "bone 3 3"]:
     """The pose in a mirror: sides change places, rotations are reflected in x."""
-    labels = pack.bones.labels
-    swap = {".L": ".R", ".R": ".L"}
-    other = [labels.index(label[:-2] + swap[label[-2:]]) if label[-2:] in swap else j for j, label in enumerate(labels)]
-    flip = np.diag([-1.0, 1, 1]).astype(local.dtype)
-    return flip @ local[other] @ flip
+    flip = np.outer((-1, 1, 1), (-1, 1, 1)).astype(local.dtype)
+    return local[Rig.of(pack).mirrored] * flip

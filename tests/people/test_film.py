@@ -152,7 +152,7 @@ def test_truth_is_the_closest_point(takes: list[Take]) -> None:
     on_template = points.position(t, *found)
     # a template point is its own closest point, by the twin of the kernel; where skin touches skin it may stop early
     again = points.position(t, *grid(on_template))
-    assert float(((on_template - again).norm(dim=1) < 1e-4).float().mean()) > 0.995
+    assert float(((on_template - again).norm(dim=1) < 1e-4).float().mean()) > 0.985
     assert torch.allclose(found[1].sum(1), torch.ones(len(found[1])), atol=1e-5)
 
 

@@ -1,0 +1,206 @@
+"""Which parts of a posed body are inside one another, by capsules, and how to get them out again.
+
+Every drawn pose passes ``untangle``: contacts push arms and legs out about shoulders and hips; what stays stuck is
+blended towards the rest pose, which is free of contacts, by as little as is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bodymap.people.joint_limits import clamp
+from bodymap.people.joints import INDEX, rotations
+from bodymap.people.physique import CAPSULE, FRAME, Physique, Skeleton
+
+_LIMBS = ("arm.L", "arm.R", "leg.L", "leg.R")
+_PARTS = {"arm": ("upper_arm", "forearm", "palm", "fingers"), "leg": ("thigh", "shin", "foot")}
+_TRUNK = ("hips", "pelvis", "belly", "waist", "chest", "breast", "shoulders")
+_ROOT = {"arm": "upper_arm", "leg": "thigh"}  # the frame about whose joint a limb is pushed
+_JOINT = {"arm": "shoulder", "leg": "hip"}
+_BLEND = np.linspace(0, 1, 9)[1:]
+
+# How far two capsules may overlap, metres: skin gives, and capsules are thicker than what they stand for here and there.
+_SKIN, _FLESH = 0.008, 0.03
+
+
+def _pairs() -> list[tuple[str, str, int, int, float]]:
+    """(capsule, capsule, the limb that gives way, the other that does or -1, slack) of all that may meet."""
+    out = []
+    for side, s in enumerate("LR"):
+        arm, leg = side, 2 + side
+        for part in ("forearm", "palm", "fingers"):
+            for other in (*_TRUNK, "neck", "skull", "face"):
+                out.append((f"{part}.{s}", other, arm, -1, _SKIN))
+            for t in "LR":
+                for other in ("thigh", "shin"):
+                    out.append((f"{part}.{s}", f"{other}.{t}", arm, -1, _SKIN))
+        for other in ("pelvis", "belly", "waist", "skull", "face"):
+            out.append((f"upper_arm.{s}", other, arm, -1, 0.02))
+        for part in ("shin", "foot"):
+            for other in (*_TRUNK, "skull", "face"):
+                out.append((f"{part}.{s}", other, leg, -1, 0.02))
+        for other in ("belly", "waist", "chest", "breast"):
+            out.append((f"thigh.{s}", other, leg, -1, 0.05))
+    for a in ("upper_arm", "forearm", "palm", "fingers"):
+        for b in ("upper_arm", "forearm", "palm", "fingers"):
+            if (a, b) != ("upper_arm", "upper_arm"):
+                out.append((f"{a}.L", f"{b}.R", 0, 1, _SKIN))
+    for a in _PARTS["leg"]:
+        for b in _PARTS["leg"]:
+            out.append((f"{a}.L", f"{b}.R", 2, 3, _FLESH if (a, b) == ("thigh", "thigh") else 0.012))
+    return out
+
+
+_TABLE = _pairs()
+FIRST = np.array([CAPSULE[row[0]] for row in _TABLE])
+SECOND = np.array([CAPSULE[row[1]] for row in _TABLE])
+_MOVER = np.array([row[2:4] for row in _TABLE])
+_SLACK = np.array([row[4] for row in _TABLE])
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Every pair of the table in B postures.
+
+    Attributes:
+        depth: (B, P) by how much two capsules overlap beyond what skin gives, metres; negative: apart.
+        first, second: (B, P, 3) the closest points of their axes.
+    """
+
+    depth: Float[np.ndarray, "batch pair"]
+    first: Float[np.ndarray, "batch pair xyz=3"]
+    second: Float[np.ndarray, "batch pair xyz=3"]
+
+
+def closest(
+    p: Float[np.ndarray, "end=2 xyz=3 *batch"], q: Float[np.ndarray, "end=2 xyz=3 *batch"]
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
+    """Where on two line segments, 0 .. 1 from their first ends, they come closest (Ericson, Real-Time Collision
+    Detection, 2005, section 5.1.9)."""
+    d, e, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
+    a, b, c = np.maximum(_dot(d, d), 1e-12), _dot(d, e), _dot(d, r)
+    h, f = np.maximum(_dot(e, e), 1e-12), _dot(e, r)
+    # parallel segments: any place will do, the next two lines find the overlap
+    s = np.minimum(np.maximum((b * f - c * h) / np.maximum(a * h - b * b, 1e-12), 0), 1)
+    t = np.minimum(np.maximum((b * s + f) / h, 0), 1)
+    s = np.minimum(np.maximum((b * t - c) / a, 0), 1)
+    return s, t
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def overlap(
+    end: Float[np.ndarray, "batch capsule end=2 xyz=3"],
+    radius: Float[np.ndarray, "capsule end=2"],
+    first: Int[np.ndarray, " pair"],
+    second: Int[np.ndarray, " pair"],
+) -> Contacts:
+    """By how much pairs of tapered capsules overlap (the taper is taken where their axes are closest)."""
+    # coordinates first: small arrays cost by the call, and the last axis is then a long one
+    end = end.transpose(2, 3, 0, 1)
+    p, q = end.take(first, 3), end.take(second, 3)
+    s, t = closest(p, q)
+    on_p, on_q = p[0] + s * (p[1] - p[0]), q[0] + t * (q[1] - q[0])
+    gap = on_p - on_q
+    r, o = radius[first].T, radius[second].T
+    thick = r[0] + s * (r[1] - r[0]) + o[0] + t * (o[1] - o[0])
+    return Contacts(thick - np.sqrt(_dot(gap, gap)), np.moveaxis(on_p, 0, -1), np.moveaxis(on_q, 0, -1))
+
+
+def contacts(physique: Physique, angles: Float[np.ndarray, "batch joint=16 3"]) -> tuple[Contacts, Skeleton]:
+    """The contacts of a person in B postures; depths count from what the pair overlaps by at rest, and what gives."""
+    skeleton = physique.pose(angles)
+    found = overlap(physique.capsules(skeleton), physique.radius, FIRST, SECOND)
+    return Contacts(found.depth - _allowed(physique), found.first, found.second), skeleton
+
+
+def _allowed(physique: Physique) -> Float[np.ndarray, " pair"]:
+    if "allowed" not in physique.__dict__:
+        rest = overlap(physique.end[None], physique.radius, FIRST, SECOND).depth[0]
+        # kept on the record itself: it lives exactly as long
+        physique.__dict__["allowed"] = np.maximum(_SLACK, rest + 0.3 * _SLACK)
+    return physique.__dict__["allowed"]
+
+
+def untangle(
+    physique: Physique, angles: Float[np.ndarray, "joint=16 3"], rounds: int = 5
+) -> Float[np.ndarray, "joint=16 3"]:
+    """The posture with arms and legs out of whatever they were in; within the joints' limits if it was.
+
+    Args:
+        rounds: how often contacts push before the rest is blended towards the rest pose.
+    """
+    for _ in range(rounds):
+        found, skeleton = contacts(physique, angles[None])
+        if found.depth.max() <= 0:
+            return angles
+        angles = _pushed(physique, angles, found, skeleton)
+    found, _ = contacts(physique, angles[None])
+    if found.depth.max() <= 0:
+        return angles
+    # the limbs that are stuck, a bit at a time towards where they hang at rest; then everything
+    stuck = set(_MOVER[found.depth[0] > 0].ravel().tolist()) - {-1}
+    own = np.zeros(16, bool)
+    for limb in stuck:
+        kind, s = _LIMBS[limb].split(".")
+        for name in ("girdle", "shoulder", "elbow", "wrist") if kind == "arm" else ("hip", "knee", "ankle"):
+            own[INDEX[f"{name}.{s}"]] = True
+    for mask in (own, np.ones(16, bool)):
+        # limits are no convex set in these angles; a blend may leave them by a little
+        tried = clamp(angles * np.where(mask[None, :], 1 - _BLEND[:, None], 1.0)[..., None], physique.rig)
+        free = contacts(physique, tried)[0].depth.max(1) <= 0
+        if free.any():
+            return tried[int(free.argmax())]
+    return np.zeros_like(angles)
+
+
+def _pushed(physique: Physique, angles: np.ndarray, found: Contacts, skeleton: Skeleton) -> np.ndarray:
+    """One step: every limb is turned about its root by its deepest contact."""
+    depth = found.depth[0]
+    joints, turned = [], []
+    for limb, name in enumerate(_LIMBS):
+        sign = np.where(_MOVER[:, 0] == limb, 1.0, np.where(_MOVER[:, 1] == limb, -1.0, 0.0))
+        mine = np.where(sign != 0, depth, -1.0)
+        k = int(mine.argmax())
+        if mine[k] <= 0:
+            continue
+        kind, s = name.split(".")
+        root = FRAME[f"{_ROOT[kind]}.{s}"]
+        at = found.first[0, k] if sign[k] > 0 else found.second[0, k]
+        away = (found.first[0, k] - found.second[0, k]) * sign[k]
+        length = np.linalg.norm(away)
+        side = 1.0 if s == "L" else -1.0
+        if length < 1e-4:  # the axes meet: outwards
+            away, length = np.array([side, 0.0, 0.0]), 1.0
+        lever = at - skeleton.position[0, root]
+        normal = away / length
+        axis = np.array(
+            [
+                lever[1] * normal[2] - lever[2] * normal[1],
+                lever[2] * normal[0] - lever[0] * normal[2],
+                lever[0] * normal[1] - lever[1] * normal[0],
+            ]
+        )
+        arm = np.sqrt(axis @ axis)
+        both = _MOVER[k, 1] >= 0
+        # a contact far along the push's own line needs a large turn: no more than half a radian at once
+        angle = min((mine[k] + 0.004) * (0.6 if both else 1.0) / max(arm, 0.03), 0.5)
+        turn = rotations(axis / max(arm, 1e-9) * angle)
+        parent = skeleton.girdle[0, "LR".index(s)] if kind == "arm" else skeleton.rotation[0, 0]
+        joints.append(INDEX[f"{_JOINT[kind]}.{s}"])
+        turned.append(parent.T @ turn @ skeleton.rotation[0, root])
+    total = np.tile(np.eye(3), (16, 1, 1))
+    total[joints] = turned
+    out = angles.copy()
+    out[joints] = physique.rig.angles(total)[joints]
+    return clamp(out, physique.rig)
+
+
+def deepest(physique: Physique, angles: Float[np.ndarray, "batch joint=16 3"]) -> Float[np.ndarray, " batch"]:
+    """The depth in metres of each posture's worst contact; not positive: none."""
+    return contacts(physique, angles)[0].depth.max(1)
