@@ -1,5 +1,7 @@
 """How the two pictures in this folder were made: people of our own, lit by path tracing.
 
+The people engine has changed since: the same numbers show other people now.
+
     python examples/make.py --pack people.pack --tracer PYTHON_WITH_BPY
 
 The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them from
@@ -59,23 +61,25 @@ def main() -> None:
 
 def _colours(name: str, pack_file: str, scene: Path) -> tuple[np.ndarray, np.ndarray]:
     """(linear colour (H, W, 3), hair (H, W) bool); writes the geometry and the camera for the tracer."""
-    import torch
-
+    from bodymap.people.background import Backdrop
     from bodymap.people.camera import draw_view
     from bodymap.people.config import CameraConfig, PeopleConfig, PoseConfig
+    from bodymap.people.film.film import expose
+    from bodymap.people.film.stagehand import Take
     from bodymap.people.light import Light
     from bodymap.people.pack import Pack
     from bodymap.people.person import get_person
     from bodymap.people.pose import draw_pose
-    from bodymap.people.shade import render
-    from bodymap.people.stage import Actor, set_stage
+    from bodymap.people.stage import Actor
     from bodymap.people.streams import stream
-    from bodymap.types import LAYER_NAMES, Camera
+    from bodymap.types import LAYER_NAMES
 
     person, pose, camera, backdrop = PEOPLE[name]
     config = PeopleConfig(
         size=SIZE,
-        camera=CameraConfig(facing={"front": 1.0}, facing_spread=12.0, framing={"full": 1.0}, roll=0, steep=0),
+        camera=CameraConfig(
+            facing={"front": 1.0}, facing_spread=12.0, framing={"full": 1.0}, roll=0, steep=0, distortion=0
+        ),
         pose=PoseConfig(
             pack=0,
             procedural=1,
@@ -88,29 +92,17 @@ def _colours(name: str, pack_file: str, scene: Path) -> tuple[np.ndarray, np.nda
     pack = Pack.load(pack_file)
     subject = get_person(person, pack, config, "train")
     local = draw_pose(stream(pose, "pose", "train"), pack, subject.body.heads, config.pose, "train")
-    vertices, posed = subject.pose(pack, local)
-    drawn = np.unique(subject.mesh.triangles.numpy())
-    view = draw_view(stream(camera, "camera", "train"), vertices[drawn], pack.bones, posed, SIZE, config.camera)
-    stage = set_stage([Actor(subject.mesh, torch.from_numpy(vertices.astype(np.float32)), 1)])
+    placed = subject.place(pack, local)
+    rng = stream(camera, "camera", "train")
+    view = draw_view(rng, placed.probe, pack.bones, placed.posed, SIZE, config.camera)
 
     # light of one from everywhere: what is left is the surfaces' own colour
     flat = np.zeros((9, 3), np.float32)
     flat[0] = 1 / 0.282095
     white = Light(flat, np.array([0, 0, 1], np.float32), np.zeros(3, np.float32), 0.0)
-    k = view.camera.intrinsics.copy()
-    k[:2] *= 2
-    fine = Camera(k, view.camera.T_camera_world, (2 * SIZE[0], 2 * SIZE[1]))
-    rendered = render(stage, fine, white, 3)
-
-    def shrink(flat: np.ndarray) -> np.ndarray:
-        return flat.reshape(SIZE[0], 2, SIZE[1], 2, -1).mean((1, 3))
-
-    colour = np.tile(np.array(backdrop, np.float32) ** 2.2, (4 * SIZE[0] * SIZE[1], 1))
-    colour[rendered.seen.numpy()] = rendered.colour.clamp(0, 1).numpy()
-    is_hair = np.zeros(len(colour), np.float32)
-    layers = np.array(stage.layers)[stage.piece[rendered.triangle].numpy()]
-    is_hair[rendered.seen.numpy()] = layers == LAYER_NAMES.index("hair")
-
+    wall = Backdrop(image=np.full((1, 1, 3), 255 * np.array(backdrop), np.uint8))
+    film = expose([Take((Actor.person(subject, placed, 1),), view.camera, white, wall)])
+    stage = film.geometry.stage()
     solid = ~np.array([m.alpha for m in stage.materials])[stage.piece.numpy()]
     np.savez(
         scene,
@@ -119,7 +111,7 @@ def _colours(name: str, pack_file: str, scene: Path) -> tuple[np.ndarray, np.nda
         intrinsics=view.camera.intrinsics,
         T_camera_world=view.camera.T_camera_world,
     )
-    return shrink(colour), shrink(is_hair)[..., 0] > 0.3
+    return film.colour[0].clamp(0, 1).numpy(), film.layer[0].numpy() == LAYER_NAMES.index("hair")
 
 
 # --------------------------------------------------------------------------------------------------- light, by Cycles

@@ -22,7 +22,7 @@ _ROOT = {"arm": "upper_arm", "leg": "thigh"}  # the frame about whose joint a li
 _JOINT = {"arm": "shoulder", "leg": "hip"}
 _BLEND = np.linspace(0, 1, 9)[1:]
 
-# How far two capsules may overlap, metres: skin gives, and capsules are thicker than what they stand for here and there.
+# How far two capsules may overlap, metres: skin gives, and here and there they are thicker than what they stand for.
 _SKIN, _FLESH = 0.008, 0.03
 
 

@@ -91,7 +91,10 @@ def _swing(rng, me: Self, side: int) -> Gesture:
 
 def _run(rng, me: Self, side: int) -> Gesture:
     s = -side * me.phase * 0.9 - 0.15
-    upper, fore = direction(rng.uniform(0.15, 0.4), s, side), direction(-rng.uniform(0, 0.5), s + rng.uniform(1.2, 1.9), side)
+    upper, fore = (
+        direction(rng.uniform(0.15, 0.4), s, side),
+        direction(-rng.uniform(0, 0.5), s + rng.uniform(1.2, 1.9), side),
+    )
     return Gesture(upper=me.chest @ upper, fore=me.chest @ fore, hand="fist" if rng.random() < 0.6 else "relaxed")
 
 
@@ -105,12 +108,17 @@ def _wave(rng, me: Self, side: int) -> Gesture:
     upper = direction(rng.uniform(0.7, 1.7), rng.uniform(0.0, 0.7), side)
     fore = direction(rng.uniform(2.3, 3.1), rng.uniform(-0.1, 0.3), side)
     palm = me.chest @ np.array([0.2 * side, -1.0, 0])
-    return Gesture(upper=me.chest @ upper, fore=me.chest @ fore, palm=palm, hand="flat" if rng.random() < 0.6 else "spread")
+    return Gesture(
+        upper=me.chest @ upper, fore=me.chest @ fore, palm=palm, hand="flat" if rng.random() < 0.6 else "spread"
+    )
 
 
 def _point(rng, me: Self, side: int) -> Gesture:
     out, forward = rng.uniform(-0.1, 1.5), rng.uniform(0.9, 1.8)
-    upper, fore = direction(out, forward, side), direction(out + rng.normal(0, 0.15), forward + rng.uniform(0, 0.3), side)
+    upper, fore = (
+        direction(out, forward, side),
+        direction(out + rng.normal(0, 0.15), forward + rng.uniform(0, 0.3), side),
+    )
     return Gesture(
         upper=me.chest @ upper, fore=me.chest @ fore, palm=me.chest @ np.array([-0.5 * side, 0, -1.0]), hand="point"
     )
@@ -181,7 +189,9 @@ def _crossed(rng, me: Self, side: int, over: bool) -> Gesture:
     at, normal = me.trunk(height, -side * (0.42 if over else 0.5), away)
     across = me.chest @ np.array([-side, 0.25 if over else 0.35, 0.12])
     pole = me.chest @ np.array([0.9 * side, 0.1, -1.0])
-    return Gesture(at, pole, palm=-normal, fingers=across, hand="flat" if rng.random() < 0.5 else "relaxed", touches=True)
+    return Gesture(
+        at, pole, palm=-normal, fingers=across, hand="flat" if rng.random() < 0.5 else "relaxed", touches=True
+    )
 
 
 def _clasped(rng, me: Self, side: int, height: float, away: float) -> Gesture:
@@ -216,7 +226,12 @@ def _face(rng, me: Self, side: int) -> Gesture:
     pole = me.chest @ np.array([0.45 * side, -0.3, -1.0])
     fingers = me.head @ np.array([-0.2 * side, 0.45, 1.0])
     return Gesture(
-        at, pole, palm=me.head @ np.array([-0.2 * side, 1.0, 0]), fingers=fingers, hand=_any(rng, "relaxed", "fist", "point"), touches=True
+        at,
+        pole,
+        palm=me.head @ np.array([-0.2 * side, 1.0, 0]),
+        fingers=fingers,
+        hand=_any(rng, "relaxed", "fist", "point"),
+        touches=True,
     )
 
 
@@ -322,7 +337,14 @@ SINGLE: dict[str, Callable[..., Gesture]] = {
 # gestures of both arms together: one draw serves both
 DOUBLE = ("crossed", "clasped", "behind", "carry")
 # by how much an arm's girdle rises, radians (least, most)
-GIRDLE = {"raised": (0.2, 0.5), "wave": (0.05, 0.25), "hair": (0.2, 0.4), "outward": (0.0, 0.2), "wild": (0.0, 0.2), "prop": (0.0, 0.2)}
+GIRDLE = {
+    "raised": (0.2, 0.5),
+    "wave": (0.05, 0.25),
+    "hair": (0.2, 0.4),
+    "outward": (0.0, 0.2),
+    "wild": (0.0, 0.2),
+    "prop": (0.0, 0.2),
+}
 
 
 def draw_gestures(rng: np.random.Generator, styles: tuple[str, str], me: Self) -> tuple[Gesture, Gesture]:

@@ -24,7 +24,7 @@ class HandShape:
     Attributes:
         curl: of thumb, index, middle, ring and little finger: share of a closed fist; negative: bent back.
         spread: radians by which the outer fingers stand off the middle one; negative: they touch.
-        opposition: radians by which the thumb swings before the palm.  thumb: by which it stands off in the palm's plane.
+        opposition: radians by which the thumb swings before the palm.  thumb: by which it stands off in that plane.
         together: 1 all fingers follow one draw, 0 each its own.
     """
 
@@ -38,15 +38,29 @@ class HandShape:
 SHAPES: dict[str, HandShape] = {
     "relaxed": HandShape(((0.05, 0.4), (0.1, 0.38), (0.16, 0.46), (0.2, 0.52), (0.2, 0.55))),
     "flat": HandShape(((-0.05, 0.25), (0, 0.1), (0, 0.1), (0, 0.1), (0, 0.12)), (-0.05, 0.06), (-0.1, 0.15)),
-    "spread": HandShape(((-0.2, 0.1), (-0.03, 0.12), (-0.03, 0.12), (-0.03, 0.15), (0, 0.15)), (0.16, 0.32), (-0.2, 0.1), (0.2, 0.45)),
-    "fist": HandShape(((0.7, 1.0), (0.85, 1), (0.88, 1), (0.88, 1), (0.85, 1)), (-0.04, 0.0), (0.3, 0.55), together=0.9),
+    "spread": HandShape(
+        ((-0.2, 0.1), (-0.03, 0.12), (-0.03, 0.12), (-0.03, 0.15), (0, 0.15)), (0.16, 0.32), (-0.2, 0.1), (0.2, 0.45)
+    ),
+    "fist": HandShape(
+        ((0.7, 1.0), (0.85, 1), (0.88, 1), (0.88, 1), (0.85, 1)), (-0.04, 0.0), (0.3, 0.55), together=0.9
+    ),
     "point": HandShape(((0.4, 0.9), (0, 0.08), (0.75, 1), (0.8, 1), (0.8, 1)), (-0.02, 0.04), (0.2, 0.5)),
     "victory": HandShape(((0.6, 1.0), (0, 0.06), (0, 0.06), (0.8, 1), (0.8, 1)), (0.18, 0.26), (0.45, 0.7)),
-    "thumbs_up": HandShape(((-0.4, 0.0), (0.85, 1), (0.88, 1), (0.88, 1), (0.85, 1)), (-0.04, 0.0), (-0.25, 0.0), (0.2, 0.5)),
-    "cup": HandShape(((0.15, 0.4), (0.35, 0.55), (0.38, 0.58), (0.4, 0.6), (0.4, 0.62)), (-0.02, 0.06), (0.45, 0.75), together=0.85),
-    "grip": HandShape(((0.25, 0.5), (0.45, 0.65), (0.5, 0.68), (0.5, 0.7), (0.5, 0.7)), (-0.03, 0.03), (0.35, 0.65), together=0.85),
-    "hook": HandShape(((0.1, 0.4), (0.6, 0.8), (0.62, 0.82), (0.62, 0.85), (0.6, 0.85)), (-0.03, 0.02), (0.1, 0.4), together=0.9),
-    "pinch": HandShape(((0.3, 0.5), (0.42, 0.55), (0.2, 0.55), (0.2, 0.6), (0.15, 0.6)), (0.0, 0.12), (0.5, 0.8), together=0.8),
+    "thumbs_up": HandShape(
+        ((-0.4, 0.0), (0.85, 1), (0.88, 1), (0.88, 1), (0.85, 1)), (-0.04, 0.0), (-0.25, 0.0), (0.2, 0.5)
+    ),
+    "cup": HandShape(
+        ((0.15, 0.4), (0.35, 0.55), (0.38, 0.58), (0.4, 0.6), (0.4, 0.62)), (-0.02, 0.06), (0.45, 0.75), together=0.85
+    ),
+    "grip": HandShape(
+        ((0.25, 0.5), (0.45, 0.65), (0.5, 0.68), (0.5, 0.7), (0.5, 0.7)), (-0.03, 0.03), (0.35, 0.65), together=0.85
+    ),
+    "hook": HandShape(
+        ((0.1, 0.4), (0.6, 0.8), (0.62, 0.82), (0.62, 0.85), (0.6, 0.85)), (-0.03, 0.02), (0.1, 0.4), together=0.9
+    ),
+    "pinch": HandShape(
+        ((0.3, 0.5), (0.42, 0.55), (0.2, 0.55), (0.2, 0.6), (0.15, 0.6)), (0.0, 0.12), (0.5, 0.8), together=0.8
+    ),
     "free": HandShape(((0, 0.9), (0, 0.95), (0, 1.0), (0, 1.0), (0, 1.0)), (-0.04, 0.2), (-0.1, 0.6), together=0.45),
 }
 # by how much each finger stands off the middle one's line, of the hand's spread

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bodymap.people.joints import JOINTS, Rig
 
-# Degrees (least, most) of flexion, side and twist from the rest pose; see ``joints`` for their signs. Those of elbow and
+# Degrees (least, most) of flexion, side and twist from the rest pose; ``joints`` has their signs. Those of elbow and
 # knee count from the straight limb.
 LIMITS: dict[str, tuple[tuple[float, float], ...]] = {
     "spine": ((-28, 75), (-32, 32), (-42, 42)),

@@ -76,7 +76,9 @@ _SKEW_AND_TRACE[(5, 6, 1), (0, 1, 2)] = -0.5
 _SKEW_AND_TRACE[(0, 4, 8), 3] = 0.5
 
 
-def _entries(q: Float[np.ndarray, "*batch n 4"], world: Float[np.ndarray, "n 16 9"]) -> Float[np.ndarray, "*batch n 3 3"]:
+def _entries(
+    q: Float[np.ndarray, "*batch n 4"], world: Float[np.ndarray, "n 16 9"]
+) -> Float[np.ndarray, "*batch n 3 3"]:
     """Matrices of unit quaternions that each have their own frame."""
     pairs = (q[..., :, None] * q[..., None, :]).reshape(*q.shape[:-1], 1, 16)
     return (pairs @ world).reshape(*q.shape[:-1], 3, 3)
@@ -359,12 +361,17 @@ def _build(bones: Bones, heads: Float[np.ndarray, "bone xyz=3"]) -> Rig:
         joint=np.array(joint),
         bend=np.array(bend),
         swings=np.array(swings),
-        frame=np.stack([MIRROR @ frames[n.split(".")[0]] if n.endswith(".R") else frames[n.split(".")[0]] for n in JOINTS]),
+        frame=np.stack(
+            [MIRROR @ frames[n.split(".")[0]] if n.endswith(".R") else frames[n.split(".")[0]] for n in JOINTS]
+        ),
         straight=np.array([rest.get(name.split(".")[0], 0.0) for name in JOINTS]),
         palm=np.stack([palm, palm * (-1, 1, 1)]),
         hand=np.stack([hand, hand * (-1, 1, 1)]),
         mirrored=np.array(
-            [bones.index(label[:-2] + swap[label[-2:]]) if label[-2:] in swap else j for j, label in enumerate(bones.labels)]
+            [
+                bones.index(label[:-2] + swap[label[-2:]]) if label[-2:] in swap else j
+                for j, label in enumerate(bones.labels)
+            ]
         ),
     )
 

@@ -231,9 +231,7 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
     labels = pack.bones.labels
     at = {label: heads[j].astype(float) for j, label in enumerate(labels)}
     skin = _skin(pack, heads)
-    owner_bone = pack.skin_index[:SKIN_VERTICES][
-        np.arange(SKIN_VERTICES), pack.skin_weight[:SKIN_VERTICES].argmax(1)
-    ]
+    owner_bone = pack.skin_index[:SKIN_VERTICES][np.arange(SKIN_VERTICES), pack.skin_weight[:SKIN_VERTICES].argmax(1)]
     name_of = np.array(labels)[owner_bone]
     joint = np.stack([at[_joint_bone(name)] for name in FRAMES])
     end, radius, owner = [], [], []

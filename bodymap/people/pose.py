@@ -77,7 +77,8 @@ def _pack_pose(rng: np.random.Generator, pack: Pack, config: PoseConfig, split: 
         other, with_arms = one()
         angles[ARMS,] = with_arms[ARMS,]
         fingers = Wardrobe.of(pack).kept.setdefault(
-            "finger_bones", [j for j, label in enumerate(pack.bones.labels) if label.startswith(("finger", "metacarpal"))]
+            "finger_bones",
+            [j for j, label in enumerate(pack.bones.labels) if label.startswith(("finger", "metacarpal"))],
         )
         local[fingers] = other[fingers]
     return local, Draft(local[0].astype(float), angles)

@@ -18,7 +18,10 @@ from bodymap.people.physique import FRAME, Physique
 from bodymap.people.stances import STANCES, Stance
 from bodymap.people.streams import choose
 
-_PAIR = {name: (INDEX[f"{name}.L"], INDEX[f"{name}.R"]) for name in ("girdle", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")}
+_PAIR = {
+    name: (INDEX[f"{name}.L"], INDEX[f"{name}.R"])
+    for name in ("girdle", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def random_angles(rng: np.random.Generator, physique: Physique, tries: int = 4) 
     """
     rig = physique.rig
     table = limits(rig)
-    share = rng.uniform(-1, 1, (tries, 16, 3)) * rng.uniform(0.25, 1, (tries, 16, 1)) * rng.uniform(0.4, 1, (tries, 1, 1))
+    share = (
+        rng.uniform(-1, 1, (tries, 16, 3)) * rng.uniform(0.25, 1, (tries, 16, 1)) * rng.uniform(0.4, 1, (tries, 1, 1))
+    )
     alike = np.where(rng.random((tries, 1, 1)) < 0.5, rng.uniform(0, 0.9, (tries, 1, 1)), 0.0)
     share[:, RIGHT] = (1 - alike) * share[:, RIGHT] + alike * share[:, LEFT]
     # from where a joint is most of the time, towards either end of its range

@@ -23,11 +23,11 @@ from bodymap.people.motion import FPS
 from bodymap.people.outfit import dress
 from bodymap.people.pack import Pack
 from bodymap.people.person import Person, Placed, assemble
-from bodymap.people.studio import samples
 from bodymap.people.shape import draw_body, with_face
 from bodymap.people.skinning import skin
 from bodymap.people.stage import Actor
 from bodymap.people.streams import stream
+from bodymap.people.studio import samples
 from bodymap.types import Camera, Sample
 
 __all__ = ["FIRST_SEED", "FPS", "LENGTH", "SEQUENCES", "Sequence", "split_of"]

@@ -54,7 +54,9 @@ def _feet(toes: tuple[float, float], pitch: tuple[float, float]) -> Float[np.nda
     return turn @ rotations(np.array([[pitch[0], 0, 0], [pitch[1], 0, 0]]))
 
 
-def _grounded(physique: Physique, s: Stance, at: Pair, toes: tuple[float, float], sink: float, pitch=(0.0, 0.0)) -> Stance:
+def _grounded(
+    physique: Physique, s: Stance, at: Pair, toes: tuple[float, float], sink: float, pitch=(0.0, 0.0)
+) -> Stance:
     """Puts both feet on the ground.
 
     Args:
@@ -240,7 +242,18 @@ def _sit(rng, physique: Physique) -> Stance:
         s.thigh[1 - k] = direction(0.02, 1.45, -side)
         s.shin[1 - k] = direction(0.02, rng.uniform(-0.1, 0.2), -side)
         s.foot = None
-    s.arms = {"lap": 0.4, "clasped": 0.12, "front": 0.14, "crossed": 0.07, "face": 0.07, "phone": 0.05, "down": 0.05, "raised": 0.03, "wild": 0.03, "chest": 0.04}
+    s.arms = {
+        "lap": 0.4,
+        "clasped": 0.12,
+        "front": 0.14,
+        "crossed": 0.07,
+        "face": 0.07,
+        "phone": 0.05,
+        "down": 0.05,
+        "raised": 0.03,
+        "wild": 0.03,
+        "chest": 0.04,
+    }
     return s
 
 
@@ -255,12 +268,21 @@ def _sit_floor(rng, physique: Physique) -> Stance:
         rise = np.arctan2(np.sin(knee), 1 + np.cos(knee))
         s.thigh[k] = direction(rng.uniform(0.02, 0.25), np.pi / 2 + rise - 0.04, side)
         s.shin[k] = direction(rng.uniform(0.0, 0.15), np.pi / 2 + rise - 0.04 - knee, side)
-    s.arms = {"prop": 0.42 if back < -0.1 else 0.2, "lap": 0.22, "knees": 0.2, "front": 0.1, "clasped": 0.1, "down": 0.05}
+    s.arms = {
+        "prop": 0.42 if back < -0.1 else 0.2,
+        "lap": 0.22,
+        "knees": 0.2,
+        "front": 0.1,
+        "clasped": 0.1,
+        "down": 0.05,
+    }
     return s
 
 
 def _cross_legged(rng, physique: Physique) -> Stance:
-    s = Stance(root=rotations(np.array([rng.uniform(-0.1, 0.1), 0, 0])), spine=rng.normal((0.22, 0, 0), (0.12, 0.05, 0.1)))
+    s = Stance(
+        root=rotations(np.array([rng.uniform(-0.1, 0.1), 0, 0])), spine=rng.normal((0.22, 0, 0), (0.12, 0.05, 0.1))
+    )
     front = 1 if rng.random() < 0.5 else -1
     for k, side in enumerate((1, -1)):
         near = side == front
@@ -282,7 +304,10 @@ def _kneel(rng, physique: Physique) -> Stance:
     for k, side in enumerate((1, -1)):
         out = rng.uniform(0.02, 0.22)
         if kind < 0.5 and k == 0:  # this knee is up; the mirror serves the other
-            s.thigh[k], s.shin[k] = direction(out, rng.uniform(1.25, 1.5), side), direction(0.3 * out, rng.uniform(-0.15, 0.2), side)
+            s.thigh[k], s.shin[k] = (
+                direction(out, rng.uniform(1.25, 1.5), side),
+                direction(0.3 * out, rng.uniform(-0.15, 0.2), side),
+            )
             feet.append(rotations(np.array([0, 0, side * out])))
             continue
         if kind < 0.8:  # upright on the knee

@@ -21,9 +21,9 @@ from bodymap.people.film.stagehand import Take
 from bodymap.people.light import Light, harmonics, panorama_directions
 from bodymap.people.material import Material
 from bodymap.people.pack import Pack
-from bodymap.people.studio import samples
 from bodymap.people.stage import Actor, Stage
 from bodymap.people.streams import stream
+from bodymap.people.studio import samples
 from bodymap.rendering.camera import camera_from_world, distort
 from bodymap.types import Camera, Sample
 
