@@ -1,0 +1,1 @@
+"""A user's own scan of a person becomes one more identity: reading, aligning, fitting, colouring, keeping."""
