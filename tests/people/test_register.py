@@ -26,7 +26,7 @@ from bodymap.people.scans.labels import parse_layers
 from bodymap.people.scans.read import read_scan, sample_scan
 from bodymap.people.scans.registration import Registration, register
 from bodymap.people.scans.rig import Rig, State
-from bodymap.people.scans.texture import _fill, _raster
+from bodymap.people.scans.texture import fill_unseen, texels
 from bodymap.people.scans.visible import seen_faces
 from bodymap.people.skinning import rotation_vector
 from bodymap.surface import points
@@ -158,7 +158,7 @@ def test_saving_twice_gives_the_same_bytes(naked: Case, folder: Path) -> None:
 
 def test_the_scans_texture_arrives(naked: Case) -> None:
     identity, original = naked.made.identity, naked.pieces[0].material.texture
-    triangle, _ = _raster(template(), 256)
+    triangle, _ = texels(template(), 256)
     shown = np.isin(template().vertex_part.numpy()[template().triangles.numpy()[triangle][..., 0]], range(2, 16))
     shown &= identity.seen & (triangle >= 0)
     assert shown.mean() > 0.3
@@ -264,12 +264,12 @@ def test_hidden_layers_are_not_seen() -> None:
 
 def test_unseen_texels_take_the_other_sides_colour() -> None:
     t = template()
-    triangle, weight = _raster(t, 128)
+    triangle, weight = texels(t, 128)
     middle = t.vertices.numpy()[t.triangles.numpy()[triangle]].mean(2)
     covered = triangle >= 0
     colour = np.where((middle[..., 2:] > 0), [1.0, 0, 0], [0, 0, 1.0]) * covered[..., None]
     seen = covered & (middle[..., 0] > 0)
-    filled = _fill(t, triangle, weight, colour * seen[..., None], seen)
+    filled = fill_unseen(t, triangle, weight, colour * seen[..., None], seen)
     far = covered & (middle[..., 0] < -0.05) & (np.abs(middle[..., 2]) > 0.1)
     assert np.abs(filled[far] - colour[far]).mean() < 0.1
     assert np.array_equal(filled[seen], colour[seen])

@@ -44,7 +44,7 @@ def transfer_texture(
         scan: in the frame of ``vertices``, the template's vertices on its surface.  target: samples of it.
     """
     t = template()
-    triangle, barycentric = _raster(t, size)
+    triangle, barycentric = texels(t, size)
     covered = triangle >= 0
     normals = corner_normals(vertices, t.triangles.numpy()).astype(float)
     colour, seen = np.zeros((size, size, 3)), np.zeros((size, size), bool)
@@ -59,7 +59,7 @@ def transfer_texture(
         values, good = _look_up(scan, target, place, normal)
         colour.reshape(-1, 3)[rows[part]] = values
         seen.reshape(-1)[rows[part]] = good
-    filled = _fill(t, triangle, barycentric, colour, seen)
+    filled = fill_unseen(t, triangle, barycentric, colour, seen)
     return ScanTexture((filled * 255 + 0.5).astype(np.uint8), seen, len(rows))
 
 
@@ -75,14 +75,14 @@ def _look_up(scan: Scan, target: Target, place: np.ndarray, normal: np.ndarray) 
     return scan.colours_at(face, weight), good
 
 
-def _raster(t: Template, size: int) -> tuple[Int[np.ndarray, "texel texel"], Float[np.ndarray, "texel texel 3"]]:
+def texels(t: Template, size: int) -> tuple[Int[np.ndarray, "texel texel"], Float[np.ndarray, "texel texel 3"]]:
     """Triangle (-1 outside the islands) and barycentric coordinates of each texel's centre."""
     flat = torch.cat([t.uv * 2 - 1, torch.zeros(len(t.uv), 1), torch.ones(len(t.uv), 1)], 1)
     fragments = rasterize(flat[None], t.uv_triangles, (size, size))[0]
     return fragments.triangle[0].numpy(), fragments.barycentric[0].numpy().astype(float)
 
 
-def _fill(
+def fill_unseen(
     t: Template, triangle: np.ndarray, barycentric: np.ndarray, colour: np.ndarray, seen: np.ndarray
 ) -> Float[np.ndarray, "texel texel rgb=3"]:
     """Unseen texels take a smooth colour that runs along the surface, across the UV's seams, from both sides of the
