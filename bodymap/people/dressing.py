@@ -241,7 +241,7 @@ class Dresser:
             piece = self.wardrobe.wear(garment, self.body, made_cloth(rng, self.pack, garment, self.config, self.split))
             # the socks of these shoes reach up the shin and would come through trousers
             bound = self.wardrobe.bound(garment)
-            piece = cut(piece, bound.leg - (self.a.leg_length + 0.005))
+            piece = cut(piece, self.a.leg_length - 0.06 - bound.leg)
             self.add(piece, self.under(garment, piece) & self.a.is_group("foot")[:SKIN_VERTICES])
         elif kind == "shell" or (kind == "made" and not shoes):
             height = self.a.leg_length - rng.choice([0.0, 0.08, 0.3], p=[0.55, 0.3, 0.15]) - rng.uniform(-0.01, 0.02)
