@@ -1,7 +1,7 @@
 """Which parts of a posed body are inside one another, by capsules, and how to get them out again.
 
 Every drawn pose passes ``untangle``: contacts push arms and legs out about shoulders and hips; what stays stuck is
-blended towards the rest pose, which is free of contacts, by as little as is needed.
+blended towards postures that are free of contacts, by as little as is needed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,21 @@ from bodymap.people.joints import INDEX, rotations
 from bodymap.people.physique import CAPSULE, FRAME, Physique, Skeleton
 
 _LIMBS = ("arm.L", "arm.R", "leg.L", "leg.R")
-_PARTS = {"arm": ("upper_arm", "forearm", "palm", "fingers"), "leg": ("thigh", "shin", "foot")}
+_PARTS = {"arm": ("upper_arm", "forearm", "palm", "thumb", "fingers", "little"), "leg": ("thigh", "shin", "foot")}
 _TRUNK = ("hips", "pelvis", "belly", "waist", "chest", "breast", "shoulders")
 _ROOT = {"arm": "upper_arm", "leg": "thigh"}  # the frame about whose joint a limb is pushed
 _JOINT = {"arm": "shoulder", "leg": "hip"}
-_BLEND = np.linspace(0, 1, 9)[1:]
+_JOINTS_OF = {
+    name: [
+        INDEX[f"{joint}{name[-2:]}"]
+        for joint in (("girdle", "shoulder", "elbow", "wrist") if name.startswith("arm") else ("hip", "knee", "ankle"))
+    ]
+    for name in _LIMBS
+}
+# Where stuck limbs are blended to: the rest pose, or that with the arms out to the sides, above knees
+_REFUGES = np.zeros((2, 16, 3))
+_REFUGES[1, [INDEX["shoulder.L"], INDEX["shoulder.R"]]] = (0.5, -0.8, 0.0)
+_BLEND = np.linspace(0, 1, 9)[1:, None, None, None]
 
 # How far two capsules may overlap, metres: skin gives, and here and there they are thicker than what they stand for.
 _SKIN, _FLESH = 0.008, 0.03
@@ -31,7 +41,7 @@ def _pairs() -> list[tuple[str, str, int, int, float]]:
     out = []
     for side, s in enumerate("LR"):
         arm, leg = side, 2 + side
-        for part in ("forearm", "palm", "fingers"):
+        for part in _PARTS["arm"][1:]:
             for other in (*_TRUNK, "neck", "skull", "face"):
                 out.append((f"{part}.{s}", other, arm, -1, _SKIN))
             for t in "LR":
@@ -41,12 +51,13 @@ def _pairs() -> list[tuple[str, str, int, int, float]]:
             out.append((f"upper_arm.{s}", other, arm, -1, 0.02))
         for part in ("shin", "foot"):
             for other in (*_TRUNK, "skull", "face"):
-                out.append((f"{part}.{s}", other, leg, -1, 0.02))
-        for other in ("belly", "waist", "chest", "breast"):
-            out.append((f"thigh.{s}", other, leg, -1, 0.05))
-    for a in ("upper_arm", "forearm", "palm", "fingers"):
-        for b in ("upper_arm", "forearm", "palm", "fingers"):
-            if (a, b) != ("upper_arm", "upper_arm"):
+                # who sits on the heels presses them into the seat
+                out.append((f"{part}.{s}", other, leg, -1, 0.05 if other in ("hips", "pelvis") else 0.02))
+        for other, gives in (("belly", 0.075), ("waist", 0.06), ("chest", 0.04), ("breast", 0.04)):
+            out.append((f"thigh.{s}", other, leg, -1, gives))
+    for a in _PARTS["arm"]:
+        for b in _PARTS["arm"]:
+            if (a, b) != ("upper_arm", "upper_arm") and "thumb" not in (a, b):
                 out.append((f"{a}.L", f"{b}.R", 0, 1, _SKIN))
     for a in _PARTS["leg"]:
         for b in _PARTS["leg"]:
@@ -59,6 +70,8 @@ FIRST = np.array([CAPSULE[row[0]] for row in _TABLE])
 SECOND = np.array([CAPSULE[row[1]] for row in _TABLE])
 _MOVER = np.array([row[2:4] for row in _TABLE])
 _SLACK = np.array([row[4] for row in _TABLE])
+# (limb, pair) 1 where a limb is the pair's first, -1 where it is the second, 0 where it does not give way
+_SIGN = (_MOVER[None, :, 0] == np.arange(4)[:, None]) * 1.0 - (_MOVER[None, :, 1] == np.arange(4)[:, None])
 
 
 @dataclass(frozen=True)
@@ -109,13 +122,18 @@ def overlap(
     gap = on_p - on_q
     r, o = radius[first].T, radius[second].T
     thick = r[0] + s * (r[1] - r[0]) + o[0] + t * (o[1] - o[0])
-    return Contacts(thick - np.sqrt(_dot(gap, gap)), np.moveaxis(on_p, 0, -1), np.moveaxis(on_q, 0, -1))
+    return Contacts(thick - np.sqrt(_dot(gap, gap)), on_p.transpose(1, 2, 0), on_q.transpose(1, 2, 0))
 
 
-def contacts(physique: Physique, angles: Float[np.ndarray, "batch joint=16 3"]) -> tuple[Contacts, Skeleton]:
-    """The contacts of a person in B postures; depths count from what the pair overlaps by at rest, and what gives."""
+def contacts(
+    physique: Physique,
+    angles: Float[np.ndarray, "batch joint=16 3"],
+    offset: Float[np.ndarray, "capsule xyzw=4 end=2"] | None = None,
+) -> tuple[Contacts, Skeleton]:
+    """The contacts of a person in B postures; depths count from what the pair overlaps by at rest, and what gives.
+    ``offset``: of ``Physique.offsets``, for hands that are not at rest."""
     skeleton = physique.pose(angles)
-    found = overlap(physique.capsules(skeleton), physique.radius, FIRST, SECOND)
+    found = overlap(physique.capsules(skeleton, offset), physique.radius, FIRST, SECOND)
     return Contacts(found.depth - _allowed(physique), found.first, found.second), skeleton
 
 
@@ -128,32 +146,33 @@ def _allowed(physique: Physique) -> Float[np.ndarray, " pair"]:
 
 
 def untangle(
-    physique: Physique, angles: Float[np.ndarray, "joint=16 3"], rounds: int = 5
+    physique: Physique,
+    angles: Float[np.ndarray, "joint=16 3"],
+    offset: Float[np.ndarray, "capsule xyzw=4 end=2"] | None = None,
+    rounds: int = 5,
 ) -> Float[np.ndarray, "joint=16 3"]:
     """The posture with arms and legs out of whatever they were in; within the joints' limits if it was.
 
     Args:
-        rounds: how often contacts push before the rest is blended towards the rest pose.
+        offset: as in ``contacts``.
+        rounds: how often contacts push before what is stuck is blended towards a free posture.
     """
-    for _ in range(rounds):
-        found, skeleton = contacts(physique, angles[None])
+    for k in range(rounds + 1):
+        found, skeleton = contacts(physique, angles[None], offset)
         if found.depth.max() <= 0:
             return angles
-        angles = _pushed(physique, angles, found, skeleton)
-    found, _ = contacts(physique, angles[None])
-    if found.depth.max() <= 0:
-        return angles
-    # the limbs that are stuck, a bit at a time towards where they hang at rest; then everything
+        if k < rounds:
+            angles = _pushed(physique, angles, found, skeleton)
+    # the limbs that are stuck, a bit at a time towards a place where nothing is; then everything
     stuck = set(_MOVER[found.depth[0] > 0].ravel().tolist()) - {-1}
-    own = np.zeros(16, bool)
+    own = np.zeros((16, 1), bool)
     for limb in stuck:
-        kind, s = _LIMBS[limb].split(".")
-        for name in ("girdle", "shoulder", "elbow", "wrist") if kind == "arm" else ("hip", "knee", "ankle"):
-            own[INDEX[f"{name}.{s}"]] = True
-    for mask in (own, np.ones(16, bool)):
+        own[_JOINTS_OF[_LIMBS[limb]]] = True
+    for mask in (own, np.ones((16, 1), bool)):
+        tried = np.where(mask, angles + _BLEND * (_REFUGES - angles), angles).reshape(-1, 16, 3)
         # limits are no convex set in these angles; a blend may leave them by a little
-        tried = clamp(angles * np.where(mask[None, :], 1 - _BLEND[:, None], 1.0)[..., None], physique.rig)
-        free = contacts(physique, tried)[0].depth.max(1) <= 0
+        tried = clamp(tried, physique.rig)
+        free = contacts(physique, tried, offset)[0].depth.max(1) <= 0
         if free.any():
             return tried[int(free.argmax())]
     return np.zeros_like(angles)
@@ -161,19 +180,19 @@ def untangle(
 
 def _pushed(physique: Physique, angles: np.ndarray, found: Contacts, skeleton: Skeleton) -> np.ndarray:
     """One step: every limb is turned about its root by its deepest contact."""
-    depth = found.depth[0]
+    mine = np.where(_SIGN != 0, found.depth[0], -1.0)
+    worst = mine.argmax(1)
     joints, turned = [], []
     for limb, name in enumerate(_LIMBS):
-        sign = np.where(_MOVER[:, 0] == limb, 1.0, np.where(_MOVER[:, 1] == limb, -1.0, 0.0))
-        mine = np.where(sign != 0, depth, -1.0)
-        k = int(mine.argmax())
-        if mine[k] <= 0:
+        k = int(worst[limb])
+        depth, sign = float(mine[limb, k]), _SIGN[limb, k]
+        if depth <= 0:
             continue
         kind, s = name.split(".")
         root = FRAME[f"{_ROOT[kind]}.{s}"]
-        at = found.first[0, k] if sign[k] > 0 else found.second[0, k]
-        away = (found.first[0, k] - found.second[0, k]) * sign[k]
-        length = np.linalg.norm(away)
+        at = found.first[0, k] if sign > 0 else found.second[0, k]
+        away = (found.first[0, k] - found.second[0, k]) * sign
+        length = float(np.sqrt(away @ away))
         side = 1.0 if s == "L" else -1.0
         if length < 1e-4:  # the axes meet: outwards
             away, length = np.array([side, 0.0, 0.0]), 1.0
@@ -189,8 +208,8 @@ def _pushed(physique: Physique, angles: np.ndarray, found: Contacts, skeleton: S
         arm = np.sqrt(axis @ axis)
         both = _MOVER[k, 1] >= 0
         # a contact far along the push's own line needs a large turn: no more than half a radian at once
-        angle = min((mine[k] + 0.004) * (0.6 if both else 1.0) / max(arm, 0.03), 0.5)
-        turn = rotations(axis / max(arm, 1e-9) * angle)
+        angle = min((depth + 0.004) * (0.6 if both else 1.0) / max(arm, 0.03), 0.5)
+        turn = rotations(axis * (angle / max(arm, 1e-9)))
         parent = skeleton.girdle[0, "LR".index(s)] if kind == "arm" else skeleton.rotation[0, 0]
         joints.append(INDEX[f"{_JOINT[kind]}.{s}"])
         turned.append(parent.T @ turn @ skeleton.rotation[0, root])

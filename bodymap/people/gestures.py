@@ -158,15 +158,15 @@ def _behind_on_floor(rng, me: Self, side: int) -> Gesture:
 
 # ------------------------------------------------------------------ hands on the body
 def _hips(rng, me: Self, side: int) -> Gesture:
-    at, normal = me.trunk(rng.uniform(0.2, 0.34), side * rng.uniform(1.35, 1.9), me.palm + rng.uniform(0.012, 0.03))
+    at, normal = me.trunk(rng.uniform(0.2, 0.34), side * rng.uniform(1.5, 2.0), me.palm + rng.uniform(0.012, 0.03))
     forward = me.chest @ np.array([0, -1.0, 0])
-    hand = rng.choice(["flat", "relaxed", "fist"], p=[0.45, 0.35, 0.2])
+    hand = _any(rng, "flat", "flat", "relaxed", "relaxed", "fist")
     if hand == "fist":
         fingers, palm = forward - normal * 0.2 + np.array([0, 0, -0.5]), np.array([0, 0.5, -1.0])
     else:
         fingers, palm = forward - 0.25 * normal + np.array([0, 0, -rng.uniform(0.2, 0.9)]), -normal
     pole = me.chest @ np.array([side, rng.uniform(-0.1, 0.8), 0.0])
-    return Gesture(at, pole, palm=palm, fingers=fingers, hand=str(hand), touches=True)
+    return Gesture(at, pole, palm=palm, fingers=fingers, hand=hand, touches=True)
 
 
 def _pocket(rng, me: Self, side: int) -> Gesture:

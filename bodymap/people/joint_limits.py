@@ -22,10 +22,13 @@ LIMITS: dict[str, tuple[tuple[float, float], ...]] = {
     "shoulder": ((-62, 118), (-132, 72), (-80, 85)),
     "elbow": ((0, 148), (-7, 7), (-80, 80)),
     "wrist": ((-62, 68), (-22, 32), (0, 0)),  # the roll of the hand is the forearm's
-    "hip": ((-24, 122), (-50, 28), (-58, 38)),
+    "hip": ((-24, 124), (-62, 28), (-74, 40)),
     "knee": ((0, 150), (-4, 4), (-12, 12)),
     "ankle": ((-50, 26), (-18, 18), (-22, 22)),
 }
+
+
+_HINGES = np.array([name.startswith(("elbow", "knee")) for name in JOINTS])
 
 
 def limits(rig: Rig) -> Float[np.ndarray, "joint=16 3 2"]:
@@ -42,15 +45,16 @@ _cache: dict[int, tuple[np.ndarray, Rig]] = {}
 
 
 def reach(angles: Float[np.ndarray, "*batch joint=16 3"], rig: Rig) -> Float[np.ndarray, "*batch joint=16"]:
-    """How much of its range of bending each joint uses: 1 at the edge of the ellipse of flexion and side."""
+    """How much of its range of bending each joint uses: 1 at the edge of the ellipse of flexion and side; hinges, which
+    have a little play to the side, keep it at any flexion."""
     table = limits(rig)
     swing = angles[..., :2]
     share = swing / np.where(swing < 0, table[:, :2, 0], table[:, :2, 1])
-    return np.sqrt(share[..., 0] ** 2 + share[..., 1] ** 2)
+    return np.where(_HINGES, share.max(-1), np.sqrt(share[..., 0] ** 2 + share[..., 1] ** 2))
 
 
 def clamp(angles: Float[np.ndarray, "*batch joint=16 3"], rig: Rig) -> Float[np.ndarray, "*batch joint=16 3"]:
-    """The nearest angles a body allows: swings are scaled back into their ellipse, twists cut."""
+    """The nearest angles a body allows: swings are scaled back into their range, twists cut."""
     table = limits(rig)
     out = np.clip(angles, table[..., 0], table[..., 1])
     out[..., :2] /= np.maximum(reach(out, rig), 1.0)[..., None]

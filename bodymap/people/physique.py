@@ -35,16 +35,18 @@ _LIMBS = {  # from joint to joint; the share of that way at which the capsule be
     "upper_arm": ("upperarm01", "lowerarm01", 0.12, 0.97),
     "forearm": ("lowerarm01", "wrist", 0.05, 0.95),
     "palm": ("wrist", "finger3-1", 0.1, 0.85),
-    "fingers": ("finger3-1", "finger3-3", 0.1, 1.35),
     "thigh": ("upperleg01", "lowerleg01", 0.1, 0.97),
     "shin": ("lowerleg01", "foot", 0.03, 0.95),
     "foot": ("foot", "toe2-1", -0.15, 1.2),
 }
-_FRAME_OF = {"palm": "hand", "fingers": "hand"}
+_FRAME_OF = {"palm": "hand"}
+# Of a hand's digits, thumb first: from which joint to the tips, and which of them share the capsule
+_DIGITS = {"thumb": (0, (0,)), "fingers": (1, (1, 2)), "little": (1, (3, 4))}
 CAPSULES = (
     *(name for name, _, _ in _TRUNK),
     *("neck", "skull", "face"),
     *(f"{name}.{s}" for name in _LIMBS for s in "LR"),
+    *(f"{name}.{s}" for s in "LR" for name in _DIGITS),
 )
 CAPSULE = {name: k for k, name in enumerate(CAPSULES)}
 
@@ -54,13 +56,22 @@ class Skeleton:
     """Postures of one person about a pelvis that stays where it was at rest.
 
     Attributes:
-        rotation: (B, 20, 3, 3) of each frame of FRAMES.  position: (B, 20, 3) its joint, metres.
-        girdle: (B, 2, 3, 3) what the upper arms hang on, left and right.
+        placed: (B, 20, 3, 4) of each frame of FRAMES: its rotation, and its joint, metres.
+        girdle: (B, 2, 3, 3) the rotations of what the upper arms hang on, left and right.
     """
 
-    rotation: Float[np.ndarray, "batch frame=20 3 3"]
-    position: Float[np.ndarray, "batch frame=20 xyz=3"]
+    placed: Float[np.ndarray, "batch frame=20 3 4"]
     girdle: Float[np.ndarray, "batch side=2 3 3"]
+
+    @property
+    def rotation(self) -> Float[np.ndarray, "batch frame=20 3 3"]:
+        """Of each frame."""
+        return self.placed[..., :3]
+
+    @property
+    def position(self) -> Float[np.ndarray, "batch frame=20 xyz=3"]:
+        """Of each frame's joint, metres."""
+        return self.placed[..., 3]
 
 
 @dataclass(frozen=True)
@@ -71,17 +82,20 @@ class Physique:
         rig: the pack's.
         joint: (20, 3) the joint of each frame of FRAMES.
         girdle: (3, 2, 3) heads of clavicles, shoulders and upper arms, left and right.
-        end: (24, 2, 3) both ends of each capsule of CAPSULES at rest.  radius: (24, 2) metres.
-        owner: (24,) the frame that moves each.
-        elbow, wrist, knuckle, knee, ankle: (2, 3) joints at rest, left and right.
+        end: (28, 2, 3) both ends of each capsule of CAPSULES at rest.  radius: (28, 2) metres.
+        owner: (28,) the frame that moves each.
+        digit: (2, 5, 4, 3) the joints and tips of thumb to little finger at rest, of the left and the right hand.
+        digit_bones: (2, 5, 3) the bones between.
     """
 
     rig: Rig
     joint: Float[np.ndarray, "frame=20 xyz=3"]
     girdle: Float[np.ndarray, "bone=3 side=2 xyz=3"]
-    end: Float[np.ndarray, "capsule=24 end=2 xyz=3"]
-    radius: Float[np.ndarray, "capsule=24 end=2"]
-    owner: Int[np.ndarray, " capsule=24"]
+    end: Float[np.ndarray, "capsule=28 end=2 xyz=3"]
+    radius: Float[np.ndarray, "capsule=28 end=2"]
+    owner: Int[np.ndarray, " capsule=28"]
+    digit: Float[np.ndarray, "side=2 digit=5 joint=4 xyz=3"]
+    digit_bones: Int[np.ndarray, "side=2 digit=5 bone=3"]
 
     @staticmethod
     def of(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
@@ -151,49 +165,43 @@ class Physique:
         turn = self.rig.rotations(angles)
         # the bones of a bent chain turn about the chain's one axis, each by its share more than the one below
         powers = rotations(vectors(turn[:, _BENT])[:, _POWER_OF] * _POWER)
-        count = len(angles)
-        rotation = np.empty((count, 20, 3, 3))
-        position = np.empty((count, 20, 3))
-        rotation[:, 0], position[:, 0] = np.eye(3), self.joint[0]
-        rotation[:, 1:6] = powers[:, :5]
-        steps = self._steps
-        position[:, 1] = self.joint[1]
-        position[:, 2:6] = self.joint[1] + np.cumsum((rotation[:, 1:5] @ steps[0])[..., 0], 1)
-        chest = rotation[:, 5:6]
-        above = chest @ powers[:, 5:9]
-        rotation[:, 6], rotation[:, 7] = above[:, 0], above[:, 3]
-        position[:, 6] = position[:, 5] + (chest[:, 0] @ steps[1])[..., 0]
-        position[:, 7] = position[:, 6] + (above[:, :3] @ steps[2])[..., 0].sum(1)
-        first, girdle = chest @ powers[:, 9:], chest @ turn[:, _GIRDLES]
-        arms = position[:, 5:6] + (chest @ steps[3] + first @ steps[4] + girdle @ steps[5])[..., 0]
+        spine, neck_and_first, shoulders, segments = self._steps
+        placed = np.empty((len(angles), 20, 3, 4))
+        placed[:, 0, :, :3], placed[:, 0, :, 3] = np.eye(3), self.joint[0]
+        placed[:, 1:6, :, :3], placed[:, 1, :, 3] = powers[:, :5], self.joint[1]
+        placed[:, 2:6, :, 3] = self.joint[1] + (powers[:, :4] @ spine)[..., 0].cumsum(1)
+        chest = placed[:, 5:6]
+        first = (chest[:, 0, :, :3] @ neck_and_first).swapaxes(1, 2) + chest[:, :, :, 3]
+        # on the chest: the neck's four bones, both clavicles, both girdles; then a step along all but the head
+        upper = chest[..., :3] @ np.concatenate([powers[:, 5:], turn[:, _GIRDLES]], 1)
+        steps = (upper[:, _STEPPING] @ shoulders)[..., 0]
+        placed[:, 6, :, :3], placed[:, 6, :, 3] = upper[:, 0], first[:, 0]
+        placed[:, 7, :, :3], placed[:, 7, :, 3] = upper[:, 3], first[:, 0] + steps[:, :3].sum(1)
 
-        # the four limbs at once, segment by segment: arms then legs
-        parent = np.concatenate([girdle, np.broadcast_to(np.eye(3), (count, 2, 3, 3))], 1)
-        place = np.concatenate([arms, np.broadcast_to(self.joint[10:12], (count, 2, 3))], 1)
-        for k in range(3):
-            parent = parent @ turn[:, _LIMB_JOINTS[k]]
-            rotation[:, 8 + 4 * k : 12 + 4 * k], position[:, 8 + 4 * k : 12 + 4 * k] = parent, place
-            if k < 2:
-                place = place + (parent @ steps[6 + k])[..., 0]
-        return Skeleton(rotation, position, girdle)
+        # the four limbs at once, segment by segment: arms, then legs
+        girdle = upper[:, 6:]
+        placed[:, 8:10, :, :3] = girdle @ turn[:, _LIMB_JOINTS[0]]
+        placed[:, 8:10, :, 3] = first[:, 1:] + steps[:, 3:5] + steps[:, 5:]
+        placed[:, 10:12, :, :3], placed[:, 10:12, :, 3] = turn[:, _LIMB_JOINTS[1]], self.joint[10:12]
+        segment = np.empty((len(angles), 8, 4, 4))
+        segment[:], segment[..., :3, :3] = segments, turn[:, _LIMB_JOINTS[2]]
+        for k in (0, 1):
+            start = 8 + 4 * k
+            placed[:, start + 4 : start + 8] = placed[:, start : start + 4] @ segment[:, 4 * k : 4 * k + 4]
+        return Skeleton(placed, girdle)
 
     @cached_property
     def _steps(self) -> tuple[np.ndarray, ...]:
-        """From joint to joint at rest, as columns."""
+        """From joint to joint at rest: along the spine; from the chest to neck and clavicles; along neck, clavicles and
+        shoulders; along the limbs, as the last column of 4 x 4 matrices."""
         j, g = self.joint, self.girdle
-        neck = self._neck
-        return tuple(
-            step[..., None]
-            for step in (
-                j[2:6] - j[1:5],
-                neck[0] - j[5],
-                neck[1:] - neck[:-1],
-                g[0] - j[5],
-                g[1] - g[0],
-                g[2] - g[1],
-                j[12:16] - j[8:12],
-                j[16:20] - j[12:16],
-            )
+        segments = np.tile(np.eye(4), (8, 1, 1))
+        segments[:4, :3, 3], segments[4:, :3, 3] = j[12:16] - j[8:12], j[16:20] - j[12:16]
+        return (
+            (j[2:6] - j[1:5])[..., None],
+            (np.concatenate([self._neck[:1], g[0]]) - j[5]).T,
+            np.concatenate([self._neck[1:] - self._neck[:-1], g[1] - g[0], g[2] - g[1]])[..., None],
+            segments,
         )
 
     @cached_property
@@ -201,25 +209,71 @@ class Physique:
         """The neck's four joints, spread evenly between the first and the head's."""
         return self.joint[6] + np.linspace(0, 1, 4)[:, None] * (self.joint[7] - self.joint[6])
 
-    def capsules(self, skeleton: Skeleton) -> Float[np.ndarray, "batch capsule=24 end=2 xyz=3"]:
-        """Both ends of each capsule in the postures."""
-        turn = skeleton.rotation[:, self.owner]
-        return (self._offset @ turn.swapaxes(-1, -2)) + skeleton.position[:, self.owner, None]
+    def capsules(
+        self, skeleton: Skeleton, offset: Float[np.ndarray, "capsule=28 xyzw=4 end=2"] | None = None
+    ) -> Float[np.ndarray, "batch capsule=28 end=2 xyz=3"]:
+        """Both ends of each capsule in the postures; ``offset``: of ``offsets``, None: hands at rest."""
+        offset = self._offset if offset is None else offset
+        return (skeleton.placed[:, self.owner] @ offset).swapaxes(-1, -2)
+
+    def offsets(self, local: Float[np.ndarray, "bone 3 3"]) -> Float[np.ndarray, "capsule=28 xyzw=4 end=2"]:
+        """The capsules' ends from their frames' joints (homogeneous), with the fingers of a pose."""
+        turn = local[self.digit_bones]
+        first = turn[:, :, 0]
+        second = first @ turn[:, :, 1]
+        bones = np.concatenate([first, second, second @ turn[:, :, 2]], 1).reshape(2, 3, 5, 3, 3)
+        steps = (bones @ self._digit_steps)[..., 0]
+        out = self._offset.copy()
+        # knuckles stay; from there the ends are sums of steps
+        ends = self._knuckles + _DIGIT_SUMS @ steps.reshape(2, 15, 3)
+        out[-6:, :3] = ends.reshape(6, 2, 3).swapaxes(1, 2)
+        return out
+
+    @cached_property
+    def _digit_steps(self) -> np.ndarray:
+        """(2, 3, 5, 3, 1) along the three bones of each digit at rest."""
+        return (self.digit[:, :, 1:] - self.digit[:, :, :-1]).swapaxes(1, 2)[..., None]
+
+    @cached_property
+    def _knuckles(self) -> np.ndarray:
+        """(2, 6, 3) the mean first joint of the digits of each capsule's end, from the wrist."""
+        wrist = self.joint[[FRAME["hand.L"], FRAME["hand.R"]]]
+        means = np.stack([self.digit[:, which, 0].mean(1) for _, which in _DIGITS.values()], 1)
+        return np.repeat(means - wrist[:, None], 2, 1)
 
     @cached_property
     def _offset(self) -> np.ndarray:
-        return self.end - self.joint[self.owner, None]
+        offset = (self.end - self.joint[self.owner, None]).swapaxes(1, 2)
+        return np.concatenate([offset, np.ones((len(offset), 1, 2))], 1)
 
     def carried(self, point: np.ndarray, frame: int, skeleton: Skeleton) -> Float[np.ndarray, " xyz=3"]:
         """Where a point that was fixed to a frame at rest is in the first posture."""
         return skeleton.position[0, frame] + skeleton.rotation[0, frame] @ (point - self.joint[frame])
 
 
+def _digit_ends(
+    joints: Float[np.ndarray, "side=2 digit=5 joint=4 xyz=3"],
+) -> Float[np.ndarray, "capsule=6 end=2 xyz=3"]:
+    """Ends of the capsules of the digits, in CAPSULES' order."""
+    ends = [
+        np.stack([joints[:, which, start].mean(1), joints[:, which, 3].mean(1)], 1) for start, which in _DIGITS.values()
+    ]
+    return np.stack(ends, 1).reshape(6, 2, 3)
+
+
 _GIRDLES = [INDEX["girdle.L"], INDEX["girdle.R"]]
 _LIMB_JOINTS = [
-    [INDEX[f"{a}.L"], INDEX[f"{a}.R"], INDEX[f"{b}.L"], INDEX[f"{b}.R"]]
-    for a, b in (("shoulder", "hip"), ("elbow", "knee"), ("wrist", "ankle"))
+    [INDEX[f"{name}.{s}"] for name in names for s in "LR"]
+    for names in (("shoulder",), ("hip",), ("elbow", "knee", "wrist", "ankle"))
 ]
+# of neck (4), clavicles (2) and girdles (2): all but the head have a step to the next joint
+_STEPPING = [0, 1, 2, 4, 5, 6, 7]
+# the ends of the digits' capsules as sums over the three bones of the five digits
+_DIGIT_SUMS = np.zeros((6, 3, 5))
+for _k, (_start, _which) in enumerate(_DIGITS.values()):
+    _DIGIT_SUMS[2 * _k, :_start, _which] = 1 / len(_which)
+    _DIGIT_SUMS[2 * _k + 1, :, _which] = 1 / len(_which)
+_DIGIT_SUMS = _DIGIT_SUMS.reshape(6, 15)
 _BENT = [INDEX["spine"], INDEX["neck"], *_GIRDLES]
 _POWER_OF = [0] * 5 + [1] * 4 + [2, 3]
 _POWER = np.concatenate([np.cumsum(BENT["spine"][1]), np.cumsum(BENT["neck"][1]), [BENT["girdle"][1][0]] * 2])[:, None]
@@ -288,13 +342,23 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
             r0, r1 = (3 * radii[0] - radii[1]) / 2, (3 * radii[1] - radii[0]) / 2
             scale = np.linalg.norm(b - a)
             begin, finish = first * scale, last * scale
-            if name in ("fingers", "foot"):
+            if name == "foot":
                 finish -= min(r1, 0.5 * (finish - begin))
             end.append(np.stack([a + along * begin, a + along * finish]) + middle)
             radius.append((r0, r1))
             owner.append(FRAME[f"{_FRAME_OF.get(name, name)}.{s}"])
+    bones = np.array([[[labels.index(f"finger{f}-{k}.{s}") for k in (1, 2, 3)] for f in range(1, 6)] for s in "LR"])
+    digit, thick = _digits(skin, owner_bone, heads.astype(float), bones)
+    end.extend(_digit_ends(digit))
+    for side, s in enumerate("LR"):
+        for start, which in _DIGITS.values():
+            apart = [np.linalg.norm(digit[side, which[0], k] - digit[side, which[-1], k]) / 2 for k in (start, 3)]
+            radius.append((thick + 0.8 * apart[0], thick + 0.8 * apart[1]))
+            owner.append(FRAME[f"hand.{s}"])
     return Physique(
         rig=rig,
+        digit=digit,
+        digit_bones=bones,
         joint=joint,
         girdle=np.array([[at[f"{bone}.{s}"] for s in "LR"] for bone in ("clavicle", "shoulder01", "upperarm01")]),
         end=np.array(end),
@@ -303,11 +367,29 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
     )
 
 
+def _digits(
+    skin: np.ndarray, owner: np.ndarray, heads: np.ndarray, bones: Int[np.ndarray, "side=2 digit=5 bone=3"]
+) -> tuple[Float[np.ndarray, "side=2 digit=5 joint=4 xyz=3"], float]:
+    """Joints and tips (of the axes: a radius short of the skin's end) of the digits, and their mean radius."""
+    out = np.empty((2, 5, 4, 3))
+    out[:, :, :3] = heads[bones]
+    radii = []
+    for side in range(2):
+        for f in range(5):
+            last = out[side, f, 2]
+            along = last - out[side, f, 1]
+            along = along / np.linalg.norm(along)
+            own = skin[owner == bones[side, f, 2]] - last
+            reach = own @ along
+            radii.append(np.linalg.norm(own[reach > 0] - reach[reach > 0, None] * along, axis=1).mean())
+            out[side, f, 3] = last + along * max(reach.max() - radii[-1], 0.3 * reach.max())
+    return out, float(np.mean(radii))
+
+
 _SKIN_OF = {
     "upper_arm": ("upperarm01", "upperarm02"),
     "forearm": ("lowerarm01", "lowerarm02"),
     "palm": ("wrist", *(f"metacarpal{k}" for k in range(1, 5))),
-    "fingers": tuple(f"finger{f}-{k}" for f in range(2, 6) for k in (1, 2, 3)),
     "thigh": ("upperleg01", "upperleg02"),
     "shin": ("lowerleg01", "lowerleg02"),
     "foot": ("foot", *(f"toe{t}-{k}" for t in range(1, 6) for k in (1, 2, 3))),

@@ -103,6 +103,8 @@ def _look(rng: np.random.Generator, stance: Stance, config: PoseConfig) -> None:
     elif look == "back":
         turn[2] += side * rng.uniform(0.8, 1.2)
         stance.spine[2] += side * rng.uniform(0.2, 0.6)
+    elif look != "ahead":
+        raise UserError(f'There is no look "{look}"; there are ahead, aside, back, down, tilted, up.')
     stance.neck = stance.neck + turn
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,19 +30,27 @@ def pose_skeleton(
     parents: tuple[int, ...], heads: Float[np.ndarray, "bone xyz=3"], local: Float[np.ndarray, "bone 3 3"]
 ) -> Posed:
     """Global rotation = parent's @ local; a joint keeps its rest offset from the parent in the parent's frame."""
-    count = len(parents)
-    rotation = np.zeros((count, 3, 3))
-    position = np.zeros((count, 3))
     heads = heads.astype(np.float64)
-    for j, parent in enumerate(parents):
-        if parent < 0:
-            rotation[j], position[j] = local[j], heads[j]
-        else:
-            rotation[j] = rotation[parent] @ local[j]
-            position[j] = position[parent] + rotation[parent] @ (heads[j] - heads[parent])
+    up = np.array(parents)
+    # what takes a bone's frame to its parent's; then outwards from the root, all bones of one generation at once
+    placed = np.zeros((len(parents), 4, 4))
+    placed[:, :3, :3], placed[:, 3, 3] = local, 1
+    placed[:, :3, 3] = heads - np.where(up[:, None] < 0, 0, heads[up])
+    for bones in _generations(parents)[1:]:
+        placed[bones] = placed[up[bones]] @ placed[bones]
+    rotation, position = placed[:, :3, :3], placed[:, :3, 3]
     move = position - (rotation @ heads[..., None])[..., 0]
     transform = np.concatenate([rotation, move[..., None]], 2).astype(np.float32)
     return Posed(rotation.astype(np.float32), position.astype(np.float32), transform, heads.astype(np.float32))
+
+
+@functools.lru_cache(maxsize=8)
+def _generations(parents: tuple[int, ...]) -> tuple[Int[np.ndarray, " bone"], ...]:
+    """The bones by how far they are from the root."""
+    depth: list[int] = []
+    for parent in parents:
+        depth.append(0 if parent < 0 else depth[parent] + 1)
+    return tuple(np.flatnonzero(np.array(depth) == k) for k in range(max(depth) + 1))
 
 
 def skin(

@@ -90,7 +90,7 @@ def _contrapposto(rng, physique: Physique) -> Stance:
     weight = 0 if rng.random() < 0.5 else 1
     side = 1 if weight == 0 else -1
     roll = rng.uniform(0.05, 0.15)
-    s = Stance(root=rotations(np.array([rng.normal(0, 0.04), -side * roll * -1.0, side * rng.uniform(-0.05, 0.2)])))
+    s = Stance(root=rotations(np.array([rng.normal(0, 0.04), -side * roll, side * rng.uniform(-0.05, 0.2)])))
     s.spine = np.array([rng.normal(0.0, 0.05), side * roll * rng.uniform(0.8, 1.7), -side * rng.uniform(-0.05, 0.2)])
     s.neck = np.array([0.0, -side * rng.uniform(-0.05, 0.12), 0.0])
     at = np.zeros((2, 3))
@@ -189,7 +189,7 @@ def _lean(rng, physique: Physique) -> Stance:
     side = 1 if rng.random() < 0.5 else -1
     s = Stance()
     if rng.random() < 0.55:
-        roll = rng.uniform(0.08, 0.2)
+        roll = rng.uniform(0.05, 0.14)
         s.root = rotations(np.array([0, side * roll, 0]))
         s.spine = np.array([rng.normal(0, 0.05), side * rng.uniform(-0.1, 0.15), rng.normal(0, 0.1)])
         lift = 1.0 * roll
@@ -259,17 +259,20 @@ def _sit(rng, physique: Physique) -> Stance:
 
 def _sit_floor(rng, physique: Physique) -> Stance:
     """On the floor, the legs ahead, stretched or with the knees up."""
-    back = rng.uniform(-0.4, 0.1)
-    s = Stance(root=rotations(np.array([back, 0, 0])), spine=rng.normal((0.3, 0, 0), (0.15, 0.06, 0.12)))
-    s.neck[0] = -0.5 * back
+    knees = np.where(rng.random(2) < 0.4, rng.uniform(0, 0.2, 2), rng.uniform(0.7, 1.8, 2))
+    # heels on the floor: how the thigh must rise for this knee
+    rise = np.arctan2(np.sin(knees), 1 + np.cos(knees)) - 0.04
+    # with the knees up the pelvis rolls back and the spine rounds
+    back = rng.uniform(-0.35, 0.05) - 0.45 * rise.max()
+    s = Stance(root=rotations(np.array([back, 0, 0])), spine=rng.normal((0.25, 0, 0), (0.15, 0.06, 0.12)))
+    s.spine[0] -= 0.5 * back
+    s.neck[0] = -0.3 * back
     for k, side in enumerate((1, -1)):
-        knee = rng.uniform(0, 0.2) if rng.random() < 0.4 else rng.uniform(0.7, 2.1)
-        # heels on the floor: how the thigh must rise for this knee
-        rise = np.arctan2(np.sin(knee), 1 + np.cos(knee))
-        s.thigh[k] = direction(rng.uniform(0.02, 0.25), np.pi / 2 + rise - 0.04, side)
-        s.shin[k] = direction(rng.uniform(0.0, 0.15), np.pi / 2 + rise - 0.04 - knee, side)
+        up = np.pi / 2 + rise[k]
+        s.thigh[k] = direction(rng.uniform(0.04, 0.25), up, side)
+        s.shin[k] = direction(rng.uniform(0.0, 0.15), up - knees[k], side)
     s.arms = {
-        "prop": 0.42 if back < -0.1 else 0.2,
+        "prop": 0.42 if back < -0.2 else 0.1,
         "lap": 0.22,
         "knees": 0.2,
         "front": 0.1,
@@ -281,13 +284,13 @@ def _sit_floor(rng, physique: Physique) -> Stance:
 
 def _cross_legged(rng, physique: Physique) -> Stance:
     s = Stance(
-        root=rotations(np.array([rng.uniform(-0.1, 0.1), 0, 0])), spine=rng.normal((0.22, 0, 0), (0.12, 0.05, 0.1))
+        root=rotations(np.array([rng.uniform(-0.3, -0.05), 0, 0])), spine=rng.normal((0.22, 0, 0), (0.12, 0.05, 0.1))
     )
     front = 1 if rng.random() < 0.5 else -1
     for k, side in enumerate((1, -1)):
         near = side == front
-        thigh = np.array([side * 0.7, -0.72, rng.uniform(-0.02, 0.12)])
-        shin = np.array([-side * 0.93, -0.18 if near else 0.16, -0.3])
+        thigh = np.array([side * 0.7, -0.72, rng.uniform(0.05, 0.25)])
+        shin = np.array([-side * 0.9, -0.2 if near else 0.14, -0.38])
         s.thigh[k], s.shin[k] = thigh / np.linalg.norm(thigh), shin / np.linalg.norm(shin)
     s.arms = {"lap": 0.4, "knees": 0.2, "clasped": 0.15, "front": 0.15, "prop": 0.1}
     return s
@@ -300,7 +303,7 @@ def _kneel(rng, physique: Physique) -> Stance:
     kind = rng.random()
     pointed = rng.uniform(0.6, 0.85)
     feet = []
-    low = rng.uniform(1.05, 1.2)
+    low = rng.uniform(0.95, 1.08)
     for k, side in enumerate((1, -1)):
         out = rng.uniform(0.02, 0.22)
         if kind < 0.5 and k == 0:  # this knee is up; the mirror serves the other
@@ -313,7 +316,7 @@ def _kneel(rng, physique: Physique) -> Stance:
         if kind < 0.8:  # upright on the knee
             s.thigh[k], s.shin[k] = direction(out, rng.uniform(-0.1, 0.1), side), direction(0, -1.5, side)
         else:  # on the heels
-            s.thigh[k], s.shin[k] = direction(out, low, side), direction(0.0, -1.42, side)
+            s.thigh[k], s.shin[k] = direction(out, low, side), direction(0.0, -1.36, side)
         feet.append(rotations(np.array([np.pi / 2 + pointed - 0.3, 0, 0])))
     s.foot = np.stack(feet)
     s.arms = {"lap": 0.3, "down": 0.15, "front": 0.2, "forward": 0.15, "clasped": 0.1, "hips": 0.1}
@@ -323,7 +326,7 @@ def _kneel(rng, physique: Physique) -> Stance:
 def _lie(rng, physique: Physique) -> Stance:
     """On the back, the front or a side."""
     quarter = {"back": -1.0, "front": 1.0, "side": 0.0}
-    way = ("back", "front", "side")[int(rng.choice(3, p=(0.5, 0.25, 0.25)))]
+    way = ("back", "back", "front", "side")[int(rng.integers(4))]
     s = Stance(looks=way != "front")
     tilt = rotations(np.array([quarter[way] * np.pi / 2, 0, 0]))
     if way == "side":

@@ -21,7 +21,9 @@ def stream(seed: int, idea: str, split: str = "train") -> np.random.Generator:
 def choose(rng: np.random.Generator, table: dict[str, float]) -> str:
     """A key of ``table``, drawn with its weight (weights need not sum to 1)."""
     weights = np.array(list(table.values()), float)
-    return list(table)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    # as rng.choice does it, to the bit, without its checks, which cost more than the draw
+    sums = (weights / weights.sum()).cumsum()
+    return list(table)[int((sums / sums[-1]).searchsorted(rng.random(), side="right"))]
 
 
 def pattern_seed(rng: np.random.Generator, split: str) -> int:
