@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bodymap.data.batch import Batch, expand
 from bodymap.data.settings import AugmentConfig
+from bodymap.people.film.blur import gaussian_blur
 
 # Value outside the picture for each kind of map; 0 for all others
 OUTSIDE = {"triangle": -1, "part": -1}
@@ -344,15 +345,6 @@ def _sharpness(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:
         )
         image[i] = F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)[0]
     return image
-
-
-def gaussian_blur(image: Float[Tensor, "channel height width"], sigma: float) -> Float[Tensor, "channel height width"]:
-    """Smooths with a Gaussian of ``sigma`` pixels, cut at 3 sigma; the edge is repeated."""
-    radius = max(1, math.ceil(3 * sigma))
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=image.device) / sigma) ** 2)
-    taps = (taps / taps.sum()).to(image.dtype)
-    planes = F.pad(image[:, None], (radius, radius, radius, radius), mode="replicate")
-    return F.conv2d(F.conv2d(planes, taps[None, None, None, :]), taps[None, None, :, None])[:, 0]
 
 
 def _noise(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:

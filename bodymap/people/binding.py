@@ -1,9 +1,4 @@
-"""From a place near the template to the point of its surface: what garments, hair and carried things are bound by.
-
-``surface.points.closest`` finds nearest vertices with a k-d tree from scipy, which the training machine lacks. Here
-few places are searched exactly (``closest_within``); many, every pixel of every picture, through a grid of cells
-(``SurfaceGrid``; ``film.labels`` has its kernel).
-"""
+"""From a place near the template to the point of its surface: what garments, hair and carried things are bound by."""
 
 from __future__ import annotations
 
@@ -29,22 +24,17 @@ def closest_within(
     key = None if allowed is None else allowed.tobytes()
     known = t.cache.setdefault("closest", {})
     if key not in known:
-        usable = t.triangle_inner.numpy() == 0
+        usable = t.triangle_inner == 0
         if allowed is not None:
-            usable &= allowed[t.triangles.numpy()].all(1)
-        ids = np.flatnonzero(usable)
-        known[key] = ids, ClosestPoint(t.vertices.numpy(), t.triangles.numpy()[ids])
-    ids, query = known[key]
-    face, weight = query(positions.numpy())
-    weight = torch.from_numpy(weight)
-    return torch.from_numpy(ids[face]), weight / weight.sum(1, keepdim=True)
+            usable = usable & torch.from_numpy(allowed)[t.triangles].all(1)
+        known[key] = ClosestPoint(t.vertices, t.triangles, torch.nonzero(usable)[:, 0], torch.device("cpu"))
+    return known[key](positions)
 
 
 class SurfaceGrid:
-    """Nearest template vertex for every cell around the template; then the closest point on the triangles there."""
+    """The nearest outer vertex of the template, for every cell around it."""
 
     def __init__(self, t: Template):
-        self.template, self.cell = t, _CELL
         vertices = t.vertices.cpu().numpy()
         ids = np.flatnonzero(t.vertex_triangles[:, 0].cpu().numpy() >= 0)
         self.origin = vertices.min(0) - _MARGIN
@@ -56,53 +46,12 @@ class SurfaceGrid:
         centre = np.stack(np.meshgrid(*axes, indexing="ij"), -1).astype(np.float32)
         self.near = torch.from_numpy(_spread(near, centre, vertices.astype(np.float32)).astype(np.int64))
         self.limit = torch.tensor(shape) - 1
-        self.corners = t.vertices[t.triangles]
-
-    def __call__(self, positions: Float[Tensor, "point xyz=3"]) -> points.SurfacePoints:
-        """(triangle, barycentric) of the closest surface point; exact for positions near the surface.
-
-        From the cell's vertex over the triangles around it, and on from the corner found, until the corner stays.
-        """
-        t = self.template
-        vertex = self.vertex(positions)
-        triangle, barycentric = self._around(positions, vertex)
-        active = torch.arange(len(positions))
-        for _ in range(4):
-            corner = t.triangles[triangle[active]].gather(1, barycentric[active].argmax(1, keepdim=True))[:, 0]
-            moved = corner != vertex[active]
-            active = active[moved]
-            if not len(active):
-                break
-            vertex[active] = corner[moved]
-            triangle[active], barycentric[active] = self._around(positions[active], vertex[active])
-        return triangle, barycentric
 
     def vertex(self, positions: Float[Tensor, "point xyz=3"]) -> Int[Tensor, " point"]:
         """The vertex of each position's cell: the nearest one, to about the size of a cell."""
         cell = ((positions - torch.as_tensor(self.origin, dtype=torch.float32)) / _CELL).long().clamp_min(0)
         cell = torch.minimum(cell, self.limit)
         return self.near[cell[:, 0], cell[:, 1], cell[:, 2]]
-
-    def _around(self, positions: Tensor, vertex: Tensor) -> points.SurfacePoints:
-        """The closest of the triangles around a vertex: by plane where the foot point lies inside, else by clamping.
-
-        Clamping and renormalising is not the closest point of an obtuse triangle's edge, but within a fraction of a
-        millimetre of it at this mesh's size, and several times faster than ``points.closest_on_triangle``.
-        """
-        candidates = self.template.vertex_triangles[vertex]
-        corners = self.corners[candidates]
-        a, ab, ac = corners[:, :, 0], corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
-        ap = positions[:, None] - a
-        d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
-        d20, d21 = (ap * ab).sum(-1), (ap * ac).sum(-1)
-        safe = (d00 * d11 - d01 * d01).clamp_min(1e-20)
-        weight = torch.stack([(d11 * d20 - d01 * d21) / safe, (d00 * d21 - d01 * d20) / safe], -1)
-        weight = torch.cat([1 - weight.sum(-1, keepdim=True), weight], -1).clamp_min(0)
-        weight = weight / weight.sum(-1, keepdim=True)
-        gap = (ap - weight[..., 1:2] * ab - weight[..., 2:] * ac).square().sum(-1)
-        best = gap.argmin(1)
-        row = torch.arange(len(best))
-        return candidates[row, best], weight[row, best]
 
 
 @functools.lru_cache(maxsize=1)

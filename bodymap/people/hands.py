@@ -10,6 +10,7 @@ from jaxtyping import Float
 from bodymap.errors import UserError
 from bodymap.people.config import PoseConfig
 from bodymap.people.joints import MIRROR, rotations
+from bodymap.people.joints import vectors as rotation_vectors
 from bodymap.people.pack import Pack
 from bodymap.people.streams import choose
 from bodymap.people.wardrobe import Wardrobe
@@ -157,7 +158,7 @@ def fist_vectors(pack: Pack) -> np.ndarray:
     kept = Wardrobe.of(pack).kept
     if "fist" not in kept:
         if pack.fist is not None:
-            vectors = np.stack([_rotation_to_vector(r) for r in pack.fist])
+            vectors = rotation_vectors(pack.fist.astype(float))
         else:
             vectors = np.zeros((len(pack.bones.labels), 3))
             for j, label in enumerate(pack.bones.labels):
@@ -185,14 +186,3 @@ def _spread_axis(pack: Pack, side: str) -> np.ndarray:
     across = _head(pack, f"finger2-1.{side}") - _head(pack, f"finger5-1.{side}")
     normal = np.cross(along, across)
     return normal / np.linalg.norm(normal)
-
-
-def _rotation_to_vector(rotation: np.ndarray) -> np.ndarray:
-    """Axis times angle of a rotation of less than half a turn."""
-    angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
-    if angle < 1e-6:
-        return np.zeros(3)
-    axis = np.array(
-        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]], float
-    )
-    return axis / max(2 * np.sin(angle), 1e-9) * angle

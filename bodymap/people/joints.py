@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodymap.people.limbs import unit
 from bodymap.people.pack import Bones, Pack
 
 _SIDED = ("girdle", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -318,16 +319,16 @@ def _build(bones: Bones, heads: Float[np.ndarray, "bone xyz=3"]) -> Rig:
         """Of the left side, freed of what little the two sides differ by."""
         left = at[f"{b}.L"] - at[f"{a}.L"]
         right = (at[f"{b}.R"] - at[f"{a}.R"]) * (-1, 1, 1)
-        return _unit(left + right)
+        return unit(left + right)
 
     def framed(twist: np.ndarray, flexion: np.ndarray) -> np.ndarray:
-        flexion = _unit(flexion - (flexion @ twist) * twist)
+        flexion = unit(flexion - (flexion @ twist) * twist)
         return np.stack([flexion, np.cross(twist, flexion), twist], 1)
 
     upper, fore = direction("upperarm01", "lowerarm01"), direction("lowerarm01", "wrist")
     thigh, shin = direction("upperleg01", "lowerleg01"), direction("lowerleg01", "foot")
     hand, across = direction("wrist", "finger3-1"), direction("finger5-1", "finger2-1")
-    palm = _unit(np.cross(across, hand))
+    palm = unit(np.cross(across, hand))
     # the thumb hangs on the palm's side of the fingers
     palm *= np.sign(palm @ (at["finger1-3.L"] - at["finger2-1.L"]))
     frames = {
@@ -374,7 +375,3 @@ def _build(bones: Bones, heads: Float[np.ndarray, "bone xyz=3"]) -> Rig:
             ]
         ),
     )
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
+from bodymap.people.limbs import direction
 from bodymap.people.pack import Bones, Clip, Pack
 from bodymap.people.person import Person, Placed
 from bodymap.people.rotations import matrix_from_quaternion, quaternion_from_matrix
@@ -118,7 +119,7 @@ def sitting_motion(
         local[bend] = rotation_vector(np.array([0.6 * lean, 0, 0])) @ local[bend]
         wanted = {"root": pelvis}
         for side, letter in ((1, "L"), (-1, "R")):
-            thigh, shin = _limb(0.07, 1.5 * share, side), _limb(0.03, -0.45 * np.sin(np.pi * share), side)
+            thigh, shin = direction(0.07, 1.5 * share, side), direction(0.03, -0.45 * np.sin(np.pi * share), side)
             hip = least_rotation(at_rest[f"lowerleg01.{letter}"] - at_rest[f"upperleg01.{letter}"], thigh)
             rest_shin = at_rest[f"foot.{letter}"] - at_rest[f"lowerleg01.{letter}"]
             knee = least_rotation(hip @ rest_shin, shin) @ hip
@@ -129,11 +130,6 @@ def sitting_motion(
         return local
 
     return at
-
-
-def _limb(out: float, forward: float, side: int) -> Float[np.ndarray, " xyz=3"]:
-    """Unit direction, ``out`` radians to the side (+1 left) from straight down and ``forward`` to the front."""
-    return np.array([side * np.sin(out), -np.sin(forward) * np.cos(out), -np.cos(forward) * np.cos(out)])
 
 
 def ease(share: float | np.ndarray) -> float | np.ndarray:

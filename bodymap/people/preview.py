@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--split", choices=("train", "test"), default="train", help="which assets (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
-    size = _parse_size(options.size)
+    size = parse_size(options.size)
     if options.count < 1:
         raise UserError(f"--count must be at least 1, not {options.count}.")
     if options.seed < 0:
@@ -64,7 +64,12 @@ def contact_sheet(count: int, seed: int, size: tuple[int, int], pack_path: str |
     return Image.fromarray(np.concatenate(rows))
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of a ``--size``.
+
+    Raises:
+        UserError: it is no size, or too small or large.
+    """
     try:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:

@@ -161,7 +161,7 @@ def make_skirt(wardrobe: Wardrobe, body: Body, cut: SkirtCut, material: Material
     plain = Drape(wardrobe, replace(cut, flare=0.0, pleat_depth=0.0, slope=0.0))
     narrow = plain(a.rest[:SKIN_VERTICES], None)
     aside = np.where(np.sin(np.tile(plain.angle, plain.rings)) >= 0, 1.0, -1.0)
-    truth = wardrobe.bind_near(_smoothly_split(narrow, plain, aside))
+    truth = wardrobe.bind(_smoothly_split(narrow, plain, aside))
     rings, columns = drape.rings, _COLUMNS
     i, j = np.meshgrid(np.arange(rings - 1), np.arange(columns if cut.gap == 0 else columns - 1), indexing="ij")
     p00, p01 = i * columns + j, i * columns + (j + 1) % columns

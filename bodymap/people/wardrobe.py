@@ -76,13 +76,6 @@ class Wardrobe:
         found = closest_within(template(), torch.from_numpy(np.ascontiguousarray(rest, np.float32)), allowed)
         return points.position(template(), *found).numpy()
 
-    def bind_near(self, rest: Float[np.ndarray, "n xyz=3"]) -> Float[np.ndarray, "n xyz=3"]:
-        """As ``bind``, anywhere on the body, for many places close to it: by the grid."""
-        from bodymap.surface import points
-
-        found = surface_grid()(torch.from_numpy(np.ascontiguousarray(rest, np.float32)))
-        return points.position(template(), *found).numpy()
-
     @functools.cached_property
     def skin_neighbours(self) -> np.ndarray:
         """(13380, 8) neighbours of each skin vertex."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import warp as wp
@@ -43,6 +43,13 @@ from bodymap.rendering import warp_kernels  # noqa: E402  (after the greeting ha
 CUDA_ROW_STEP = 8
 
 
+def torch_stream(device: torch.device) -> AbstractContextManager:
+    """Within it launches are queued on torch's current stream: nothing needs synchronising with torch's buffers."""
+    if device.type != "cuda":
+        return nullcontext()
+    return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device)), sync_enter=False)
+
+
 def rasterize(clip: Tensor, triangles: Tensor, size: tuple[int, int], layers: int) -> list[Fragments]:
     """See ``bodymap.rendering.rasterize``; clip (B, V, 4) float32, triangles (F, 3) int32, contiguous and not empty."""
     height, width = size
@@ -51,12 +58,8 @@ def rasterize(clip: Tensor, triangles: Tensor, size: tuple[int, int], layers: in
     row_step = min(CUDA_ROW_STEP, height) if clip.is_cuda else 1
     corners, indices = wp.from_torch(clip, dtype=wp.vec4), wp.from_torch(triangles, dtype=wp.vec3i)
 
-    # All buffers are torch's and all work is queued on torch's current stream, so nothing needs synchronising.
-    stream = nullcontext()
-    if clip.is_cuda:
-        stream = wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(clip.device)), sync_enter=False)
     result, previous = [], None
-    with stream:
+    with torch_stream(clip.device):
         for _ in range(layers):
             # All bits set is the largest unsigned key: nothing drawn yet.
             buffer = torch.full((batch, height * width), -1, dtype=torch.int64, device=clip.device)

@@ -79,6 +79,35 @@ def include_near(box: wp.vec4, p: wp.vec4, q: wp.vec4) -> wp.vec4:
     return grown
 
 
+@wp.func
+@no_type_check
+def pixel_box(p0: wp.vec4, p1: wp.vec4, p2: wp.vec4, height: int, width: int) -> wp.vec4i:
+    """(first column, last column, first row, last row) of the pixels that a triangle may cover; last < first: none."""
+    # What can be seen: the projected corners, or those of the triangle cut at the near plane.
+    box = wp.vec4(1.0e30, 1.0e30, -1.0e30, -1.0e30)
+    if p0[3] > 1.0e-6 and p1[3] > 1.0e-6 and p2[3] > 1.0e-6:
+        box = include(include(include(box, p0), p1), p2)
+    else:
+        box = include_visible(include_visible(include_visible(box, p0), p1), p2)
+        box = include_near(include_near(include_near(box, p0, p1), p1, p2), p2, p0)
+    columns = float(width)
+    rows = float(height)
+    # A guard of a thousandth of a pixel: the exact test decides.
+    x_low = (box[0] * 0.5 + 0.5) * columns - 0.501
+    x_high = (box[2] * 0.5 + 0.5) * columns - 0.499
+    y_low = (box[1] * 0.5 + 0.5) * rows - 0.501
+    y_high = (box[3] * 0.5 + 0.5) * rows - 0.499
+    # Written so that NaN, too, ends here.
+    if not (x_high >= 0.0 and y_high >= 0.0 and x_low <= columns - 1.0 and y_low <= rows - 1.0):
+        return wp.vec4i(0, -1, 0, -1)
+    return wp.vec4i(
+        wp.clamp(int(wp.ceil(wp.max(x_low, 0.0))), 0, width),
+        wp.clamp(int(wp.floor(wp.min(x_high, columns - 1.0))), -1, width - 1),
+        wp.clamp(int(wp.ceil(wp.max(y_low, 0.0))), 0, height),
+        wp.clamp(int(wp.floor(wp.min(y_high, rows - 1.0))), -1, height - 1),
+    )
+
+
 @wp.kernel
 @no_type_check
 def fill_kernel(
@@ -105,31 +134,12 @@ def fill_kernel(
     w1 = p1[3]
     w2 = p2[3]
 
-    # The box of what can be seen: the projected corners, or those of the triangle cut at the near plane.
-    box = wp.vec4(1.0e30, 1.0e30, -1.0e30, -1.0e30)
-    if w0 > 1.0e-6 and w1 > 1.0e-6 and w2 > 1.0e-6:
-        box = include(include(include(box, p0), p1), p2)
-    else:
-        box = include_visible(include_visible(include_visible(box, p0), p1), p2)
-        box = include_near(include_near(include_near(box, p0, p1), p1, p2), p2, p0)
+    box = pixel_box(p0, p1, p2, height, width)
     columns = float(width)
     rows = float(height)
-    # A guard of a thousandth of a pixel: the exact test below decides.
-    x_low = (box[0] * 0.5 + 0.5) * columns - 0.501
-    x_high = (box[2] * 0.5 + 0.5) * columns - 0.499
-    y_low = (box[1] * 0.5 + 0.5) * rows - 0.501
-    y_high = (box[3] * 0.5 + 0.5) * rows - 0.499
-    # Written so that NaN, too, ends here.
-    if not (x_high >= 0.0 and y_high >= 0.0 and x_low <= columns - 1.0 and y_low <= rows - 1.0):
-        return
-    x_first = wp.clamp(int(wp.ceil(wp.max(x_low, 0.0))), 0, width)
-    x_last = wp.clamp(int(wp.floor(wp.min(x_high, columns - 1.0))), -1, width - 1)
-    y_first = wp.clamp(int(wp.ceil(wp.max(y_low, 0.0))), 0, height)
-    y_last = wp.clamp(int(wp.floor(wp.min(y_high, rows - 1.0))), -1, height - 1)
-
-    for y in range(y_first + row, y_last + 1, row_step):
+    for y in range(box[2] + row, box[3] + 1, row_step):
         fy = (2.0 * float(y) + 1.0) / rows - 1.0
-        for x in range(x_first, x_last + 1):
+        for x in range(box[0], box[1] + 1):
             fx = (2.0 * float(x) + 1.0) / columns - 1.0
             a = edge_functions(p0, p1, p2, fx, fy)
             if (a[0] >= 0.0 and a[1] >= 0.0 and a[2] >= 0.0) or (a[0] <= 0.0 and a[1] <= 0.0 and a[2] <= 0.0):

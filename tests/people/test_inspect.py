@@ -10,8 +10,7 @@ import torch
 from support import raycaster
 
 from bodymap.errors import UserError
-from bodymap.people import Pack, PeopleConfig
-from bodymap.people import inspect as inspection
+from bodymap.people import Pack, PeopleConfig, inspect, inspection
 from bodymap.people.anatomy import template
 from bodymap.people.material import Material
 from bodymap.people.mesh import Piece
@@ -180,7 +179,7 @@ def test_a_bare_shoulder_that_cloth_should_cover_is_found() -> None:
     assert (marks["skin"] <= worn).all() and set(through.blame["skin"]) <= {p.name for p in person.pieces}
 
     # cloth that is pulled out of the picture by one corner, and cloth deep in the body
-    garment = inspector.garments[0]
+    garment = max(inspector.garments, key=lambda k: len(person.pieces[k].vertices))
     start, count = person.starts[garment], len(person.pieces[garment].vertices)
     corner = start + int(person.pieces[garment].triangles[0, 0])
     pulled = posed.copy()
@@ -191,7 +190,7 @@ def test_a_bare_shoulder_that_cloth_should_cover_is_found() -> None:
     centre = posed[start : start + count].mean(0)
     sunk[start : start + count] = centre + 0.5 * (posed[start : start + count] - centre)
     deep, _ = inspector.inspect(made, sunk)
-    assert sum(deep.share[k] - found.share[k] for k in ("inside", "crossed")) > 0.05
+    assert sum(deep.share[k] - found.share[k] for k in ("inside", "crossed")) > 0.1
 
     # truth of another place in half of the picture
     wrong = replace(made, triangle=made.triangle.copy())
@@ -202,7 +201,7 @@ def test_a_bare_shoulder_that_cloth_should_cover_is_found() -> None:
 def test_the_command(tmp_path, capsys) -> None:
     report, worst = tmp_path / "figures.json", tmp_path / "worst.png"
     arguments = ["--count", "2", "--seed", "0", "--size", "64x48", "--json", str(report), "--worst", str(worst)]
-    assert inspection.main(arguments) == 0
+    assert inspect.main(arguments) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in inspection.MEASURES)
     figures = json.loads(report.read_text())
@@ -210,8 +209,8 @@ def test_the_command(tmp_path, capsys) -> None:
     if "is not written" not in printed:
         assert worst.stat().st_size > 0
     with pytest.raises(UserError, match="--count"):
-        inspection.main(["--count", "0"])
+        inspect.main(["--count", "0"])
     with pytest.raises(UserError, match="png"):
-        inspection.main(["--worst", "sheet.jpg"])
+        inspect.main(["--worst", "sheet.jpg"])
     with pytest.raises(UserError, match="size"):
-        inspection.main(["--size", "large"])
+        inspect.main(["--size", "large"])

@@ -16,10 +16,10 @@ from bodymap.people.background import Surroundings
 from bodymap.people.light import Light, harmonics, panorama_directions
 from bodymap.people.material import Material, Tint
 from bodymap.people.pack import Pack, Panorama
-from bodymap.people.pathtraced import PATHTRACED, blender, prepare, read_picture, shaders, write_picture
+from bodymap.people.pathtraced import blender, shaders
 from bodymap.people.pathtraced.__main__ import main, silhouette_iou
-from bodymap.people.pathtraced.files import is_finished
-from bodymap.people.pathtraced.still import over, radiance
+from bodymap.people.pathtraced.files import is_finished, read_picture, write_picture
+from bodymap.people.pathtraced.still import PATHTRACED, over, prepare, radiance
 from bodymap.rendering.camera import clip_from_world
 from bodymap.types import Camera
 

@@ -36,14 +36,6 @@ def taken(seed: int) -> Sample:
     return sample(seed, seed, seed, seed, pack=pack(), config=PeopleConfig(size=SIZE))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_fields_agree(seed: int) -> None:
     s = taken(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.raycaster import closest_point
 
 from bodymap.errors import UserError
 from bodymap.people import Pack
@@ -17,7 +18,6 @@ from bodymap.people.pose import mirror_pose
 from bodymap.people.skinning import least_rotation, local_from_global, pose_skeleton, rotation_vector, skin
 from bodymap.people.streams import choose, stream
 from bodymap.surface import points
-from bodymap.types import PART_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -80,23 +80,28 @@ def test_smoothing_keeps_planes_and_the_masked(pack: Pack) -> None:
     assert np.allclose(corner_normals(piece.vertices, piece.triangles), [0, 0, 1])
 
 
-def test_grid_finds_the_closest_point() -> None:
+def test_binding_finds_the_closest_point() -> None:
     t = template()
     generator = torch.Generator().manual_seed(0)
-    # where clothes are; between fingers, at lids and lips a cell's one seed may be the neighbour's
-    fine = torch.tensor([PART_NAMES.index(p) for p in ("head", "left_hand", "right_hand", "left_foot", "right_foot")])
-    outer = torch.nonzero((t.triangle_inner == 0) & ~torch.isin(t.triangle_part, fine))[:, 0]
+    outer = torch.nonzero(t.triangle_inner == 0)[:, 0]
     triangle = outer[torch.randint(len(outer), (400,), generator=generator)]
     weight = torch.rand(400, 3, generator=generator)
-    weight = weight / weight.sum(1, keepdim=True)
-    place = points.position(t, triangle, weight)
-    found = points.position(t, *surface_grid()(place))
-    error = (found - place).norm(dim=1)
-    assert error.quantile(0.98) < 1e-3 and error.max() < 0.01
-    away = place + torch.randn(400, 3, generator=generator) * 0.015
-    distance = (points.position(t, *surface_grid()(away)) - away).norm(dim=1)
-    exact = (points.position(t, *closest_within(t, away)) - away).norm(dim=1)
-    assert (distance - exact).quantile(0.98) < 0.004
+    place = points.position(t, triangle, weight / weight.sum(1, keepdim=True))
+    found = points.position(t, *closest_within(t, place))
+    assert (found - place).norm(dim=1).max() < 1e-5
+    away = (place + torch.randn(400, 3, generator=generator) * 0.015).double().numpy()
+    exact = closest_point(t.vertices.numpy(), t.triangles.numpy()[outer], away)[1]
+    found = points.position(t, *closest_within(t, torch.from_numpy(away).float())).numpy()
+    longer = np.linalg.norm(found - away, axis=1) - np.linalg.norm(exact - away, axis=1)
+    assert longer.max() < 1e-5
+
+
+def test_cells_know_their_nearest_vertex() -> None:
+    t = template()
+    outer = torch.nonzero(t.vertex_triangles[:, 0] >= 0)[:, 0]
+    place = t.vertices[outer[::7]]
+    found = t.vertices[surface_grid().vertex(place)]
+    assert (found - place).norm(dim=1).max() < 0.02 * 3**0.5
 
 
 def test_binding_obeys_its_limits() -> None:

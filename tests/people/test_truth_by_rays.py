@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import torch
 from support import raycaster
 
 from bodymap.people import Pack, PeopleConfig, sample
@@ -254,14 +253,6 @@ def together(name: str) -> np.ndarray:
     return np.concatenate([compared(seed)[name] for seed in SEEDS])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # ---------------------------------------------------------------------- the checks
 def test_rays_hit_a_known_triangle() -> None:
     """One triangle in the plane z = 2, seen through a camera at the origin."""
@@ -322,9 +313,7 @@ def test_the_body_under_the_clothes() -> None:
 def test_bound_things_are_projected_to_the_closest_point() -> None:
     clear = ~together("bare") & together("both_clear") & together("layer")
     assert clear.sum() > 400
-    # between toes and fingers the engine's walk from vertex to vertex may end one toe short
-    excess = together("excess")[clear]
-    assert (excess > 2e-3).mean() < 0.01 and excess.max() < 0.03
+    assert together("excess")[clear].max() < 1e-4
     # where two places are equally close, either may be meant
     point = together("point")[clear]
     assert np.median(point) < 1e-4 and (point < 2e-3).mean() > 0.98

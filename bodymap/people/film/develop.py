@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bodymap.people.film.blur import blur, shake
+from bodymap.people.film.blur import gaussian_blur, shake
 from bodymap.people.film.jpeg import compress
 
 
@@ -68,7 +68,7 @@ def develop(
     image = image.clamp(0, 1)
     for n, f in enumerate(faults):
         if f.blur > 0:
-            image[n] = blur(image[n], f.blur)
+            image[n] = gaussian_blur(image[n], f.blur)
         if f.resolution < 1:
             size = (max(16, int(height * f.resolution)), max(16, int(width * f.resolution)))
             small = torch.nn.functional.interpolate(image[n : n + 1], size, mode="bilinear", antialias=True)

@@ -6,6 +6,7 @@ sun sees; dark creases; colour; truth. Every step is one kernel over all picture
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +16,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bodymap.people.anatomy import template
-from bodymap.people.binding import surface_grid
 from bodymap.people.film import geometry, labels, shading
-from bodymap.people.film.stagehand import Geometry, Take, pose, torch_stream
+from bodymap.people.film.queries import ClosestPoint
+from bodymap.people.film.stagehand import Geometry, Take, pose
 from bodymap.people.film.surround import paint_backdrops
 from bodymap.rendering.camera import FAR, NEAR
-from bodymap.rendering.warp_backend import CUDA_ROW_STEP
-from bodymap.surface import Template
+from bodymap.rendering.warp_backend import CUDA_ROW_STEP, torch_stream
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,10 @@ def _expose(takes: tuple[Take, ...], factor: int, device: torch.device) -> Expos
     # the sun's own view; people in the shade of nothing need none
     side = shading.SHADOW_SIZE
     sunny = [float(np.max(take.light.sun_colour)) > 1e-4 for take in takes]
-    pictures = g.cast.numpy()["picture"] if device.type == "cpu" else _pictures(g)
     gone = _absent(g, alone)
-    shown = torch.tensor([int(sunny[n] and not out) for n, out in zip(pictures, gone, strict=True)], dtype=torch.int32)
+    shown = torch.tensor(
+        [int(sunny[n] and not out) for n, out in zip(g.pictures, gone, strict=True)], dtype=torch.int32
+    )
     sun_keys = _fill(g, g.sun_clip, shown, (side, side), device)
 
     # how deep everything lies, blurred at two scales
@@ -157,6 +158,7 @@ def _label(g: Geometry, keys: Tensor, factor: int, device: torch.device) -> tupl
     layer = torch.empty(count, pixels, dtype=torch.int8, device=device)
     facing = torch.empty(count, pixels, 3, device=device)
     instance = torch.empty(count, pixels, dtype=torch.int8, device=device)
+    skin = _skin(device)
     wp.launch(
         labels.label_kernel,
         (count, pixels),
@@ -168,7 +170,8 @@ def _label(g: Geometry, keys: Tensor, factor: int, device: torch.device) -> tupl
             wp.from_torch(g.world, dtype=wp.vec3),
             wp.from_torch(g.clip, dtype=wp.vec4),
             _keys(keys),
-            _skin(device),
+            skin.mesh,
+            skin.faces,
             height,
             width,
             factor,
@@ -215,11 +218,7 @@ def _see(g: Geometry, size: tuple[int, int], device: torch.device) -> tuple[Tens
 
 def _absent(g: Geometry, alone: np.ndarray) -> list[bool]:
     """Per actor: sent away."""
-    return [bool(alone[n]) and a.instance != 1 for n, take in enumerate(g.takes) for a in take.actors]
-
-
-def _pictures(g: Geometry) -> list[int]:
-    return [n for n, take in enumerate(g.takes) for _ in take.actors]
+    return [bool(alone[n]) and actor.instance != 1 for n, actor in zip(g.pictures, g.actors, strict=True)]
 
 
 def _fill(g: Geometry, clip: Tensor, shown: Tensor, size: tuple[int, int], device: torch.device) -> Tensor:
@@ -267,35 +266,8 @@ def _blurred(depth: Tensor, cover: Tensor, shrink: int) -> Float[Tensor, "pictur
     return (mean[:, 0] / mean[:, 1].clamp_min(1e-4)).contiguous()
 
 
-_skins: dict[torch.device, tuple[labels.Skin, list[Tensor]]] = {}
-
-
-def _skin(device: torch.device) -> labels.Skin:
-    """The template and its grid on the device."""
-    if device not in _skins:
-        t, grid = template(), surface_grid()
-        skin, holds = labels.Skin(), []
-        for name, tensor, dtype in (
-            ("triangles", t.triangles.int(), wp.vec3i),
-            ("vertex_triangles", t.vertex_triangles.int(), wp.int32),
-            ("near", grid.near.int(), wp.int32),
-        ):
-            tensor = tensor.to(device).contiguous()
-            holds.append(tensor)
-            setattr(skin, name, wp.from_torch(tensor, dtype=dtype))
-        skin.facets = wp.array(_facets(t), dtype=labels.Facet, device=wp.device_from_torch(device))
-        skin.origin = wp.vec3(*(float(v) for v in grid.origin))
-        skin.cell = grid.cell
-        _skins[device] = skin, holds
-    return _skins[device][0]
-
-
-def _facets(t: Template) -> np.ndarray:
-    """The template's triangles as ``labels.Facet``."""
-    a, b, c = (t.vertices.double()[t.triangles[:, k]].cpu().numpy() for k in range(3))
-    out = np.zeros(len(a), labels.FACET_DTYPE)
-    out["a"], out["ab"], out["ac"] = a, b - a, c - a
-    d00, d01, d11 = (np.sum(x * y, 1) for x, y in ((b - a, b - a), (b - a, c - a), (c - a, c - a)))
-    out["d00"], out["d01"], out["d11"] = d00, d01, d11
-    out["scale"] = 1 / np.maximum(d00 * d11 - d01 * d01, 1e-20)
-    return out
+@functools.cache
+def _skin(device: torch.device) -> ClosestPoint:
+    """The outer template on the device."""
+    t = template()
+    return ClosestPoint(t.vertices, t.triangles, torch.nonzero(t.triangle_inner == 0)[:, 0], device)

@@ -13,7 +13,7 @@ from bodymap.people.film.records import (
     Cast,
     Scene,
 )
-from bodymap.rendering.warp_kernels import EMPTY, edge_functions, include, include_near, include_visible, sortable
+from bodymap.rendering.warp_kernels import EMPTY, LOW_WORD, edge_functions, pixel_box, sortable
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "fast_math": False, "max_unroll": 8})
 
@@ -218,35 +218,16 @@ def fill_kernel(
     w1 = p1[3]
     w2 = p2[3]
 
-    # The box of what can be seen: the projected corners, or those of the triangle cut at the near plane.
-    box = wp.vec4(1.0e30, 1.0e30, -1.0e30, -1.0e30)
-    if w0 > 1.0e-6 and w1 > 1.0e-6 and w2 > 1.0e-6:
-        box = include(include(include(box, p0), p1), p2)
-    else:
-        box = include_visible(include_visible(include_visible(box, p0), p1), p2)
-        box = include_near(include_near(include_near(box, p0, p1), p1, p2), p2, p0)
+    box = pixel_box(p0, p1, p2, height, width)
+    if box[0] > box[1] or box[2] > box[3]:
+        return
     columns = float(width)
     rows = float(height)
-    # A guard of a thousandth of a pixel: the exact test below decides.
-    x_low = (box[0] * 0.5 + 0.5) * columns - 0.501
-    x_high = (box[2] * 0.5 + 0.5) * columns - 0.499
-    y_low = (box[1] * 0.5 + 0.5) * rows - 0.501
-    y_high = (box[3] * 0.5 + 0.5) * rows - 0.499
-    # Written so that NaN, too, ends here.
-    if not (x_high >= 0.0 and y_high >= 0.0 and x_low <= columns - 1.0 and y_low <= rows - 1.0):
-        return
-    x_first = wp.clamp(int(wp.ceil(wp.max(x_low, 0.0))), 0, width)
-    x_last = wp.clamp(int(wp.floor(wp.min(x_high, columns - 1.0))), -1, width - 1)
-    y_first = wp.clamp(int(wp.ceil(wp.max(y_low, 0.0))), 0, height)
-    y_last = wp.clamp(int(wp.floor(wp.min(y_high, rows - 1.0))), -1, height - 1)
-
-    if x_first > x_last or y_first > y_last:
-        return
     piece = cast[a].piece[i]
     cut_out = cast[a].material[piece, ALPHA] > 0.0
-    for y in range(y_first + row, y_last + 1, row_step):
+    for y in range(box[2] + row, box[3] + 1, row_step):
         fy = (2.0 * float(y) + 1.0) / rows - 1.0
-        for x in range(x_first, x_last + 1):
+        for x in range(box[0], box[1] + 1):
             fx = (2.0 * float(x) + 1.0) / columns - 1.0
             e = edge_functions(p0, p1, p2, fx, fy)
             if (e[0] >= 0.0 and e[1] >= 0.0 and e[2] >= 0.0) or (e[0] <= 0.0 and e[1] <= 0.0 and e[2] <= 0.0):
@@ -294,7 +275,7 @@ def count_kernel(
     n, j = wp.tid()
     key = keys[n, j]
     if key != EMPTY:
-        if cast[find(face_starts, int(key & wp.uint64(0xFFFFFFFF)))].instance == 1:
+        if cast[find(face_starts, int(key & LOW_WORD))].instance == 1:
             wp.atomic_add(count, n, 1)
 
 

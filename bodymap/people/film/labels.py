@@ -6,56 +6,11 @@ from typing import no_type_check
 import warp as wp
 
 from bodymap.people.film.geometry import find
+from bodymap.people.film.queries import closest
 from bodymap.people.film.records import Cast, Scene
-from bodymap.rendering.warp_kernels import EMPTY, edge_functions
+from bodymap.rendering.warp_kernels import EMPTY, LOW_WORD, edge_functions
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "fast_math": False, "max_unroll": 8})
-
-_LOW_WORD = wp.constant(wp.uint64(0xFFFFFFFF))
-_ROUNDS = wp.constant(5)
-
-
-@wp.struct
-class Facet:
-    """A triangle by a corner and two edges, with their products ready for projecting on it."""
-
-    a: wp.vec3
-    ab: wp.vec3
-    ac: wp.vec3
-    d00: float
-    d01: float
-    d11: float
-    scale: float
-
-
-FACET_DTYPE = Facet.numpy_dtype()
-
-
-@wp.struct
-class Skin:
-    """The template at rest, and the grid of ``binding.SurfaceGrid``: the nearest vertex of every cell."""
-
-    facets: wp.array(dtype=Facet)
-    triangles: wp.array(dtype=wp.vec3i)
-    vertex_triangles: wp.array2d(dtype=int)
-    near: wp.array3d(dtype=int)
-    origin: wp.vec3
-    cell: float
-
-
-@wp.func
-@no_type_check
-def weights_in(ap: wp.vec3, t: Facet) -> wp.vec3:
-    """Barycentric weights of the foot point in the triangle's plane, clamped to it and normalised."""
-    d20 = wp.dot(ap, t.ab)
-    d21 = wp.dot(ap, t.ac)
-    v = (t.d11 * d20 - t.d01 * d21) * t.scale
-    w = (t.d00 * d21 - t.d01 * d20) * t.scale
-    u = wp.max(1.0 - v - w, 0.0)
-    v = wp.max(v, 0.0)
-    w = wp.max(w, 0.0)
-    total = 1.0 / (u + v + w)
-    return wp.vec3(u * total, v * total, w * total)
 
 
 @wp.kernel
@@ -68,7 +23,8 @@ def label_kernel(
     world: wp.array(dtype=wp.vec3),
     clip: wp.array(dtype=wp.vec4),
     keys: wp.array2d(dtype=wp.uint64),
-    skin: Skin,
+    skin: wp.uint64,
+    skin_faces: wp.array(dtype=int),
     height: int,
     width: int,
     factor: int,
@@ -80,7 +36,8 @@ def label_kernel(
 ):
     """A pixel is the subject's when at least half of its samples are; its truth is that of the first of them.
 
-    Bare skin is itself; everything else is projected on the template from the place it is bound to.
+    Bare skin is itself; everything else is projected on the template from the place it is bound to: ``skin`` is the
+    outer template, ``skin_faces`` the numbers of its triangles.
     """
     n, j = wp.tid()
     y = j // width
@@ -103,7 +60,7 @@ def label_kernel(
         s = (y * factor + q // factor) * wide + x * factor + q % factor
         key = keys[n, s]
         if key != EMPTY:
-            who = cast[find(face_starts, int(key & _LOW_WORD))].instance
+            who = cast[find(face_starts, int(key & LOW_WORD))].instance
             if who == 1:
                 mine += 1
                 if chosen < 0:
@@ -122,7 +79,7 @@ def label_kernel(
         return
     instance[n, j] = wp.int8(1)
 
-    f = int(keys[n, chosen] & _LOW_WORD)
+    f = int(keys[n, chosen] & LOW_WORD)
     a = find(face_starts, f)
     i = f - cast[a].face_start
     t = cast[a].triangles[i]
@@ -143,36 +100,7 @@ def label_kernel(
         barycentric[n, j] = e
         return
 
-    # From the cell's vertex over the triangles around it, and on from the corner found, until the corner stays.
     p = e[0] * cast[a].truth[t[0]] + e[1] * cast[a].truth[t[1]] + e[2] * cast[a].truth[t[2]]
-    c = (p - skin.origin) / skin.cell
-    vertex = skin.near[
-        wp.clamp(int(c[0]), 0, skin.near.shape[0] - 1),
-        wp.clamp(int(c[1]), 0, skin.near.shape[1] - 1),
-        wp.clamp(int(c[2]), 0, skin.near.shape[2] - 1),
-    ]
-    best = int(0)
-    weight = wp.vec3(1.0, 0.0, 0.0)
-    last = int(-1)
-    for _turn in range(_ROUNDS):
-        if vertex != last:
-            last = vertex
-            gap = float(1.0e30)
-            for k in range(skin.vertex_triangles.shape[1]):
-                candidate = skin.vertex_triangles[vertex, k]
-                facet = skin.facets[candidate]
-                ap = p - facet.a
-                w = weights_in(ap, facet)
-                d = wp.length_sq(ap - (w[1] * facet.ab + w[2] * facet.ac))
-                if d < gap:
-                    gap = d
-                    best = candidate
-                    weight = w
-            g = skin.triangles[best]
-            vertex = g[0]
-            if weight[1] > weight[0] and weight[1] >= weight[2]:
-                vertex = g[1]
-            elif weight[2] > weight[0] and weight[2] > weight[1]:
-                vertex = g[2]
-    triangle[n, j] = best
-    barycentric[n, j] = weight
+    found = closest(skin, p)
+    triangle[n, j] = skin_faces[found.face]
+    barycentric[n, j] = found.weight

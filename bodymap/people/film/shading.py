@@ -28,13 +28,12 @@ from bodymap.people.film.records import (
     Cast,
     Scene,
 )
-from bodymap.rendering.warp_kernels import EMPTY, edge_functions
+from bodymap.rendering.warp_kernels import EMPTY, LOW_WORD, edge_functions
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False, "fast_math": False, "max_unroll": 8})
 
 SHADOW_SIZE = 320
 _SIDE = wp.constant(SHADOW_SIZE)
-_LOW_WORD = wp.constant(wp.uint64(0xFFFFFFFF))
 
 
 @wp.func
@@ -191,7 +190,7 @@ def shade_kernel(
             key = keys[n, (y * 2 + k // 2) * width * 2 + x * 2 + k % 2]
             own = int(-2)
             if key != EMPTY:
-                f = int(key & _LOW_WORD)
+                f = int(key & LOW_WORD)
                 a = find(face_starts, f)
                 own = a * 65536 + cast[a].piece[f - cast[a].face_start]
             if k == 0:
@@ -210,7 +209,7 @@ def shade_kernel(
         if key == EMPTY:
             continue
         covered += 1.0
-        f = int(key & _LOW_WORD)
+        f = int(key & LOW_WORD)
         a = find(face_starts, f)
         i = f - cast[a].face_start
         t = cast[a].triangles[i]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +17,7 @@ from bodymap.people.film.resident import Resident, resident
 from bodymap.people.light import Light
 from bodymap.people.stage import Actor, Stage, join_actors
 from bodymap.rendering.camera import FAR, NEAR, distortion_limit
+from bodymap.rendering.warp_backend import torch_stream
 from bodymap.types import Camera
 
 _FLOAT32_LARGE = 3.0e38
@@ -60,9 +60,14 @@ class Geometry:
     sun_low: Float[Tensor, "picture xyz=3"]
     sun_high: Float[Tensor, "picture xyz=3"]
 
+    @property
+    def pictures(self) -> list[int]:
+        """The picture of each actor."""
+        return [n for n, take in enumerate(self.takes) for _ in take.actors]
+
     def stage(self, picture: int = 0) -> Stage:
         """One picture's actors as one mesh on the CPU."""
-        mine = [k for k, a in enumerate(self.actors) if int(self.cast.numpy()["picture"][k]) == picture]
+        mine = [k for k, n in enumerate(self.pictures) if n == picture]
         rows = slice(int(self.vertex_starts[mine[0]]), int(self.vertex_starts[mine[-1] + 1]))
         return join_actors([self.actors[k] for k in mine], self.world[rows].cpu(), self.normal[rows].cpu())
 
@@ -74,14 +79,8 @@ def pose_actors(takes: list[Take], device: torch.device | str = "cpu") -> Geomet
         return pose(tuple(takes), device)
 
 
-def torch_stream(device: torch.device):
-    """All work is queued on torch's current stream, so nothing needs synchronising."""
-    if device.type == "cuda":
-        return wp.ScopedStream(wp.stream_from_torch(torch.cuda.currenttorch_stream(device)), sync_enter=False)
-    return nullcontext()
-
-
 def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
+    """As ``pose_actors``, within a stream that is set already."""
     actors = tuple(actor for take in takes for actor in take.actors)
     picture = [n for n, take in enumerate(takes) for _ in take.actors]
     on_device = tuple(resident(actor.mesh, device) for actor in actors)

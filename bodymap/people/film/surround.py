@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bodymap.people.film import backdrop
-from bodymap.people.film.blur import blur
+from bodymap.people.film.blur import gaussian_blur
 from bodymap.people.film.stagehand import Geometry
 from bodymap.people.film.texels import texels
 
@@ -81,5 +81,5 @@ def paint_backdrops(
     for n, take in enumerate(g.takes):
         if take.backdrop.defocus > 0:
             picture = out[n].view(height, width, 3).permute(2, 0, 1)
-            out[n] = blur(picture, take.backdrop.defocus * height / 256).permute(1, 2, 0).reshape(-1, 3)
+            out[n] = gaussian_blur(picture, take.backdrop.defocus * height / 256).permute(1, 2, 0).reshape(-1, 3)
     return out
