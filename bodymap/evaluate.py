@@ -107,6 +107,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="SOURCE", help="name, folder, file or hub id; without it the shipped weights"
     )
+    parser.add_argument(
+        "--stage",
+        choices=("cse", "bodymap"),
+        default="bodymap",
+        help="cse: the coarse stage by itself, the baseline that BodyMap has to beat (it knows no layers)",
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; without it the GPU if there is one")
     parser.add_argument("--json", metavar="FILE", help="write every figure there")
 
@@ -272,13 +278,16 @@ def _model(options: argparse.Namespace) -> tuple[Any, dict]:
 
     weights.find(options.weights)  # a wrong name is told before torch is imported
     from bodymap import BodyMap
+    from bodymap.predictor import PredictorConfig
 
-    model = BodyMap.from_pretrained(options.weights, device=options.device)
+    config = PredictorConfig(stage=options.stage)
+    model = BodyMap.from_pretrained(options.weights, device=options.device, config=config)
     if model.net.cse is None:
         raise UserError("These weights have no coarse stage, which finds people; evaluate ones that have.")
     about = {
         "bodymap": __version__,
         "weights": options.weights or "shipped",
+        "stage": options.stage,
         "parameters": sum(values.numel() for values in model.net.parameters()),
         "device": str(model.device),
     }

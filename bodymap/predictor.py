@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
@@ -28,7 +29,7 @@ from bodymap.foreground import people
 from bodymap.foreground.people import Evidence, FindingConfig, Person
 from bodymap.foreground.refine import RADIUS
 from bodymap.photo import name_of, read_photo
-from bodymap.types import Correspondence
+from bodymap.types import LAYER_NAMES, Correspondence
 from bodymap.upsampling import fill_outside
 
 if TYPE_CHECKING:
@@ -46,8 +47,14 @@ _PIXELS = 1 << 12  # foreground pixels whose scores and evidence are held at a t
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """How photographs are fed to the network; sizes in pixels."""
+    """How photographs are fed to the network; sizes in pixels.
 
+    Attributes:
+        stage: "cse" stops after the coarse stage, whose match and silhouette are then the answer; every layer is skin.
+            That is the baseline that BodyMap has to beat, and several times as fast.
+    """
+
+    stage: Literal["cse", "bodymap"] = "bodymap"
     size: int = DEFAULT  # longest side of a person's crop
     coarse_size: int = 384  # longest side of the crop for the coarse stage
     coarse_weight: float = 2.0  # of its posterior against the scores' when both are decoded together; 0: scores alone
@@ -290,17 +297,21 @@ class BodyMap:
             soft = mask_from_foreground(coarse, shape) * torch.from_numpy(own).to(self.device)
         else:
             raise UserError("These weights have no coarse stage, which finds people: give a mask of the person.")
-        condition = self._condition(coarse, shape, box, guide)
-
-        # a guide takes the coarse stage's place; an RGB-only network knows nothing of it
-        fused = coarse if guide is None and self.net.correspondence is not None else None
-        for _ in range(max(1, self.config.passes)):
-            with self._arithmetic():
-                answer = self.net(picture, soft, condition)
-            probability = answer.foreground[0, 0].float().sigmoid()
-            wanted = probability * soft[0, 0].gt(0.05) if given is None else soft[0, 0].float()
-            codes, valid = self._decode(answer.features[0], wanted, fused)
-            condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
+        if self.config.stage == "cse":
+            if guide is not None:
+                raise UserError("A guide goes to the fine stage, which stage cse leaves out: use stage bodymap.")
+            probability, codes, valid, layer = self._coarse_answer(coarse, shape)
+        else:
+            condition = self._condition(coarse, shape, box, guide)
+            # a guide takes the coarse stage's place; an RGB-only network knows nothing of it
+            fused = coarse if guide is None and self.net.correspondence is not None else None
+            for _ in range(max(1, self.config.passes)):
+                with self._arithmetic():
+                    answer = self.net(picture, soft, condition)
+                probability, layer = answer.foreground[0, 0].float().sigmoid(), answer.layer[0].float()
+                wanted = probability * soft[0, 0].gt(0.05) if given is None else soft[0, 0].float()
+                codes, valid = self._decode(answer.features[0], wanted, fused)
+                condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
 
         if given is None:
             region = people.crop_region(person.region, box, shape, size)
@@ -316,8 +327,18 @@ class BodyMap:
             codes=torch.from_numpy(filled).to(self.device),
             foreground=probability,
             own=torch.from_numpy(own).to(self.device),
-            layer=answer.layer[0].float(),
+            layer=layer,
         )
+
+    def _coarse_answer(self, coarse: CSEOutput | None, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the coarse stage says by itself: probability, codes, where these hold, layer logits (all zero)."""
+        if coarse is None:
+            raise UserError("These weights have no coarse stage, which would be the answer: use stage bodymap.")
+        image = self.net.correspondence_image(coarse, shape)[0].float()
+        logits = F.interpolate(coarse.foreground.float(), size=shape, mode="bilinear", align_corners=False)
+        valid = image[3] > 0
+        layer = torch.zeros(len(LAYER_NAMES), *shape, device=self.device)
+        return logits[0, 0].sigmoid(), image.permute(1, 2, 0), valid if valid.any() else ~valid, layer
 
     def _condition(
         self, coarse, shape: tuple[int, int], box: tuple[int, int, int, int], guide: Correspondence | None

@@ -232,6 +232,18 @@ def test_second_pass_is_shown_the_first(sample):
     assert np.median(centimetres(c, sample, c.mask & inner(sample.foreground, 3))) < 0.6
 
 
+def test_the_coarse_stage_alone(sample):
+    config = PredictorConfig(size=160, coarse_size=160, stage="cse")
+    model = BodyMap(Oracle(), load_template(), config=config)
+    c = model.predict(sample.image)
+    check_invariants(c, sample.image.shape[:2])
+    assert not model.net.calls.net
+    assert (c.mask & sample.foreground).sum() > 0.93 * (c.mask | sample.foreground).sum()
+    assert np.median(centimetres(c, sample, c.mask & inner(sample.foreground, 4))) < 2
+    with pytest.raises(UserError, match="guide"):
+        model.predict(sample.image, guide=c)
+
+
 # ------------------------------------------------------------------------------------------------- a real network
 
 
@@ -259,6 +271,9 @@ def test_networks_without_a_coarse_stage_ask_for_a_mask(sample):
     check_invariants(model.predict(sample.image, sample.foreground), sample.image.shape[:2])
     with pytest.raises(UserError, match="mask"):
         model.predict(sample.image)
+    model = BodyMap(net, load_template(), config=PredictorConfig(size=128, stage="cse"))
+    with pytest.raises(UserError, match="coarse stage"):
+        model.predict(sample.image, sample.foreground)
 
 
 def test_weights_that_do_not_fit(tmp_path):
