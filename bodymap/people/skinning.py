@@ -91,6 +91,14 @@ def rotation_vector(vector: np.ndarray) -> Float[np.ndarray, "3 3"]:
     return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
 
 
+def vector_of_rotation(rotation: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " xyz=3"]:
+    """Axis times angle of a rotation matrix, at angles below half a turn: the inverse of ``rotation_vector``."""
+    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    sine, cosine = np.linalg.norm(axis) / 2, (np.trace(rotation) - 1) / 2
+    angle = np.arctan2(sine, cosine)
+    return axis / 2 * (angle / sine if sine > 1e-9 else 1.0)
+
+
 def least_rotation(a: np.ndarray, b: np.ndarray) -> Float[np.ndarray, "3 3"]:
     """The smallest rotation that takes direction a to direction b."""
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)

@@ -20,12 +20,12 @@ from bodymap.people.outfit import skin_piece
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.person import Person, assemble, build_person
 from bodymap.people.register import main
+from bodymap.people.rig import Rig, State
 from bodymap.people.scans.frame import scale_of
 from bodymap.people.scans.identity import Identity
 from bodymap.people.scans.labels import parse_layers
 from bodymap.people.scans.read import read_scan, sample_scan
 from bodymap.people.scans.registration import Registration, register
-from bodymap.people.scans.rig import Rig, State
 from bodymap.people.scans.texture import fill_unseen, texels
 from bodymap.people.scans.visible import seen_faces
 from bodymap.people.skinning import rotation_vector

@@ -12,11 +12,11 @@ from bodymap.errors import UserError
 from bodymap.people.anatomy import template
 from bodymap.people.mesh import corner_normals
 from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.rig import Rig, State
 from bodymap.people.scans.fit import COARSE, Fitter, vertex_areas
 from bodymap.people.scans.frame import AXES, scale_of
 from bodymap.people.scans.matching import Target
 from bodymap.people.scans.read import Samples, Scan, sample_scan
-from bodymap.people.scans.rig import Rig, State
 from bodymap.people.skinning import rotation_vector
 
 _YAWS = 12

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from scipy import sparse
 
 from bodymap.people.mesh import corner_normals
+from bodymap.people.rig import State
 from bodymap.people.scans.fit import Fitter, vertex_areas
 from bodymap.people.scans.matching import Matching, pull
-from bodymap.people.scans.rig import State
 
 # One a round: metres that details are smoothed over, and how far the scan may be.
 _ROUNDS = tuple(

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from bodymap.people.anatomy import template
 from bodymap.people.mesh import corner_normals
 from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.rig import Rig, State
 from bodymap.people.scans.matching import Matching, Pull, Target, pull
-from bodymap.people.scans.rig import Rig, State
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ class Fitter:
 
         components = len(rig.basis)
         prior = np.concatenate([np.ones(components), np.repeat(rig.spread**-2.0, 3), np.zeros(3)])
-        away = np.concatenate([state.shape, *(_vector(state.local[j] @ about.local[j].T) for j in rig.joints)])
+        away = np.concatenate(
+            [state.shape, *(vector_of_rotation(state.local[j] @ about.local[j].T) for j in rig.joints)]
+        )
         hessian[np.diag_indices_from(hessian)] += prior + 1e-6
         gradient = gradient - prior * np.concatenate([away, np.zeros(3)])
         change = np.zeros(len(gradient))
@@ -136,11 +138,3 @@ def vertex_areas(vertices: Float[np.ndarray, "vertex xyz=3"], triangles: np.ndar
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
     return np.bincount(triangles.reshape(-1), np.repeat(area, 3), len(vertices))
-
-
-def _vector(rotation: np.ndarray) -> np.ndarray:
-    """The rotation vector of a matrix, at angles below half a turn."""
-    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
-    sine, cosine = np.linalg.norm(axis) / 2, (np.trace(rotation) - 1) / 2
-    angle = np.arctan2(sine, cosine)
-    return axis / 2 * (angle / sine if sine > 1e-9 else 1.0)

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bodymap.people.hands import fist_vectors
+from bodymap.people.rig import Rig, State
 from bodymap.people.scans.fit import Fitter
 from bodymap.people.scans.matching import Target
 from bodymap.people.scans.read import Samples
-from bodymap.people.scans.rig import Rig, State
 from bodymap.people.skinning import rotation_vector
 
 _CURLS = np.linspace(0, 1, 4)  # shares of a fist

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from bodymap.people.anatomy import template
 from bodymap.people.mesh import corner_normals
 from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.rig import State
 from bodymap.people.scans.align import align
 from bodymap.people.scans.displace import displace
 from bodymap.people.scans.fit import Fitter, fit_body
@@ -20,7 +21,6 @@ from bodymap.people.scans.identity import Identity
 from bodymap.people.scans.labels import parse_layers
 from bodymap.people.scans.matching import Target, surface_gap
 from bodymap.people.scans.read import read_scan, sample_scan
-from bodymap.people.scans.rig import State
 from bodymap.people.scans.texture import transfer_texture
 from bodymap.people.scans.visible import seen_faces
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bodymap.people.pack import SKIN_VERTICES, Pack
-from bodymap.people.skinning import rotation_vector
+from bodymap.people.skinning import rotation_vector, vector_of_rotation
 
 # Bones that a scan says something about, and how far each strays from the starting pose, in radians.
 _SPREAD = {
@@ -57,7 +57,7 @@ class Derivatives:
 
 
 class Rig:
-    """A pack's body reduced to some of its skin vertices.
+    """A pack's body reduced to some of its skin vertices, or to points between them.
 
     Attributes:
         ids: which vertices.  joints: the bones that may turn.  spread: radians, of each of them.
@@ -65,17 +65,38 @@ class Rig:
 
     def __init__(self, pack: Pack, ids: Int[np.ndarray, " vertex"] | None = None, fingers: bool = True):
         """``ids`` None: all of the skin; ``fingers``: whether they may bend."""
-        ids = np.arange(SKIN_VERTICES) if ids is None else ids
-        self.ids, self.pack = ids, pack
+        self.ids = np.arange(SKIN_VERTICES) if ids is None else ids
+        self._build(pack, self.ids[:, None], np.ones((len(self.ids), 1)), fingers)
+
+    @classmethod
+    def at(
+        cls,
+        pack: Pack,
+        corners: Int[np.ndarray, "point corner"],
+        share: Float[np.ndarray, "point corner"],
+        fingers: bool = True,
+    ) -> Rig:
+        """Of points between vertices, in place of vertices: each the mean of its corners, weighted by ``share``."""
+        rig = cls.__new__(cls)
+        rig.ids = corners[np.arange(len(corners)), share.argmax(1)]
+        rig._build(pack, corners, share, fingers)
+        return rig
+
+    def _build(self, pack: Pack, corners: np.ndarray, share: np.ndarray, fingers: bool) -> None:
+        self.pack = pack
         self.parents = pack.bones.parents
         bones = len(self.parents)
-        self.base = pack.base_vertices[ids].astype(float)
-        self.basis = pack.shape_basis[:, ids].astype(np.float32)
+        self.base = np.einsum("nc,ncx->nx", share, pack.base_vertices[corners])
+        self.basis = np.zeros((len(pack.shape_basis), len(corners), 3), np.float32)
         self.heads, self.heads_basis = pack.base_heads.astype(float), pack.heads_basis.astype(float)
-        self.weight = np.zeros((len(ids), bones), np.float32)
-        rows = np.arange(len(ids))
-        for k in range(pack.skin_index.shape[1]):
-            np.add.at(self.weight, (rows, pack.skin_index[ids, k]), pack.skin_weight[ids, k])
+        self.weight = np.zeros((len(corners), bones), np.float32)
+        rows = np.arange(len(corners))
+        for c in range(corners.shape[1]):
+            part = share[:, c].astype(np.float32)
+            self.basis += part[:, None] * pack.shape_basis[:, corners[:, c]]
+            for k in range(pack.skin_index.shape[1]):
+                index, weight = pack.skin_index[corners[:, c], k], pack.skin_weight[corners[:, c], k]
+                np.add.at(self.weight, (rows, index), part * weight)
 
         below = np.eye(bones, dtype=np.float32)
         for j in range(bones - 1, 0, -1):
@@ -147,6 +168,14 @@ class Rig:
         jacobian[:, :, components:-3] = turn.transpose(0, 3, 1, 2).reshape(n, 3, -1)
         jacobian[:, :, -3:] = np.eye(3)
         return Derivatives(carried.sum(1).astype(float), jacobian.reshape(3 * n, -1))
+
+    def prior(
+        self, state: State, about: State
+    ) -> tuple[Float[np.ndarray, " parameter"], Float[np.ndarray, " parameter"]]:
+        """Precision, and how far the state is from the most likely one: the mean shape, the joints of ``about``."""
+        turned = [vector_of_rotation(state.local[j] @ about.local[j].T) for j in self.joints]
+        precision = np.concatenate([np.ones(len(self.basis)), np.repeat(self.spread**-2.0, 3), np.zeros(3)])
+        return precision, np.concatenate([state.shape, *turned, np.zeros(3)])
 
     def step(self, state: State, change: Float[np.ndarray, " parameter"]) -> State:
         """The state moved along the parameters of ``derivatives``."""
