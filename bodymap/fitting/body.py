@@ -16,7 +16,7 @@ from bodymap.people.pack import Pack
 from bodymap.people.rig import Rig, State
 from bodymap.types import Camera, Correspondence
 
-# Vertical field of view of a photo of which nothing is known, of its longer side: between a telephone's and a portrait's
+# Field of view of a photo's longer side, where nothing is known: between a telephone's and a portrait's
 FIELD_OF_VIEW = np.radians(42.0)
 _STARTS, _SOME = 6, 300
 _INDEPENDENT = 250  # the pixels are worth this many measurements that know nothing of each other
@@ -164,5 +164,3 @@ def _worth(evidence: Evidence) -> Float[np.ndarray, " point"]:
 
 def _project(points: Float[np.ndarray, "point xyz=3"], centre: np.ndarray, focal: float) -> np.ndarray:
     return focal * points[:, :2] / points[:, 2:] + centre
-
-

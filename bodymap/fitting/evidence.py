@@ -1,5 +1,4 @@
-"""What a map says to a fit: a few hundred pixels spread over the person, the surface points seen there, and how far each
-is to be trusted."""
+"""What a map says to a fit: pixels spread over the person, the surface points seen there, and how far to trust each."""
 
 from __future__ import annotations
 

@@ -35,8 +35,7 @@ def candidates(
     rig = Rig.at(pack, few.corners, few.share)
     locals_ = _library(pack)
     points = _posed(rig, locals_)  # (pose, n, 3)
-    roots = _roots(pack, locals_)
-    points -= roots[:, None]
+    points -= rig.heads[0]  # the root, about which a pose is turned
 
     target = (few.pixel - centre) @ [1, 1j]
     weight = few.weight / few.spread**2
@@ -66,13 +65,13 @@ def candidates(
         if any(_alike(rotation, other) and k // 2 == pose // 2 for pose, other in taken):
             continue
         taken.append((k, rotation))
-        states.append(_state(pack, locals_[k], roots[k], rotation, factor, middle, mean, focal))
+        states.append(_state(pack, locals_[k], rotation, factor, middle, mean, focal))
         if len(states) == count:
             break
     return states
 
 
-def _state(pack, local, root, rotation, factor: complex, middle: complex, mean: complex, focal: float) -> State:
+def _state(pack, local, rotation, factor: complex, middle: complex, mean: complex, focal: float) -> State:
     """The state of a pose turned by ``rotation`` and rolled and scaled by ``factor`` in the picture."""
     roll = rotation_vector([0, 0, np.angle(factor)]) @ rotation
     depth = focal / abs(factor)
@@ -90,16 +89,12 @@ def _alike(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _library(pack: Pack) -> Float[np.ndarray, "pose bone 3 3"]:
     """The pack's poses and their mirror images, in turn."""
-    both = [pose for index in range(pack.pose_count) for pose in _both(pack, index)]
-    return np.stack(both).astype(float)
+    poses = (pack.pose(index) for index in range(pack.pose_count))
+    return np.stack([either for pose in poses for either in (pose, mirror_pose(pose, pack))]).astype(float)
 
 
-def _both(pack: Pack, index: int) -> tuple[np.ndarray, np.ndarray]:
-    pose = pack.pose(index)
-    return pose, mirror_pose(pose, pack)
-
-
-def _transforms(rig: Rig, locals_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _posed(rig: Rig, locals_: np.ndarray) -> Float[np.ndarray, "pose point xyz=3"]:
+    """As ``rig.posed`` of the mean shape, of many poses at once."""
     rotation = np.empty_like(locals_)
     position = np.empty((*locals_.shape[:2], 3))
     for j, parent in enumerate(rig.parents):
@@ -108,16 +103,7 @@ def _transforms(rig: Rig, locals_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         else:
             rotation[:, j] = rotation[:, parent] @ locals_[:, j]
             position[:, j] = position[:, parent] + rotation[:, parent] @ (rig.heads[j] - rig.heads[parent])
-    return rotation, position
-
-
-def _posed(rig: Rig, locals_: np.ndarray) -> Float[np.ndarray, "pose point xyz=3"]:
-    rotation, position = _transforms(rig, locals_)
     move = position - np.einsum("pjab,jb->pja", rotation, rig.heads)
     transform = np.concatenate([rotation, move[..., None]], -1).reshape(len(locals_), -1, 12)
     blend = np.matmul(rig.weight.astype(float), transform).reshape(len(locals_), -1, 3, 4)
     return np.einsum("pnab,nb->pna", blend[..., :3], rig.base) + blend[..., 3]
-
-
-def _roots(pack: Pack, locals_: np.ndarray) -> Float[np.ndarray, "pose xyz=3"]:
-    return np.repeat(pack.base_heads[:1].astype(float), len(locals_), 0)
