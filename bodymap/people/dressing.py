@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bodymap.people import shells
-from bodymap.people.accessories import draw_hat, draw_scarf
+from bodymap.people.accessories import draw_hat, draw_scarf, press_hair
 from bodymap.people.carried import carried_things
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth, made_cloth
@@ -261,7 +261,10 @@ class Dresser:
             brim = np.quantile(hat.rest[:, 2], 0.15 if hat.name != "cap" else 0.0)
             pressed = (scalp_level(self.wardrobe, -0.015) < 0) & (self.a.rest[:, 2] > brim)
             pieces = [
-                self._uncovered(piece, pressed[:SKIN_VERTICES]) if piece.layer == HAIR else piece for piece in pieces
+                press_hair(self._uncovered(piece, pressed[:SKIN_VERTICES]), hat, self.wardrobe, self.body)
+                if piece.layer == HAIR
+                else piece
+                for piece in pieces
             ]
             pieces.append(hat)
         self.pieces += pieces
