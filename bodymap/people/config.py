@@ -135,7 +135,8 @@ class PoseConfig:
     procedural: float = 0.65
     mix_halves: float = 0.25  # arms of one pack pose on another
     joint_noise: float = 1.0
-    # most people in photographs stand or walk; postures from rules: names of ``stances.STANCES``, or "random": every joint anywhere within its limits
+    # postures from rules: names of ``stances.STANCES``, or "random": every joint anywhere within its limits;
+    # most people in photographs stand or walk
     procedural_kind: dict[str, float] = field(
         default_factory=lambda: {
             "stand": 0.34,
@@ -325,9 +326,6 @@ class LightConfig:
 class PhotographConfig:
     """What cameras and files do to a picture; chances of each, unless said otherwise."""
 
-    metered: tuple[float, float] = (0.7, 0.95)  # which share of the correction (in stops) the light meter makes
-    exposure: float = 0.35  # stops, deviation of what it gets wrong
-    misjudged: float = 1.0  # the same for one picture in twelve
     blur: float = 0.25
     motion: float = 0.05
     noise: float = 0.5
@@ -335,6 +333,9 @@ class PhotographConfig:
     low_resolution: float = 0.1
     tone: float = 0.6
     monochrome: float = 0.02
+    metered: tuple[float, float] = (0.7, 0.95)  # which share of the correction (in stops) the light meter makes
+    exposure: float = 0.35  # stops, deviation of what it gets wrong
+    misjudged: float = 1.0  # the same for one picture in twelve
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,9 @@ def open_edges(
     vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face corner=3"]
 ) -> Int[np.ndarray, " end"]:
     """The vertices along the edges of one triangle only: hems. Vertices at one place (to 0.1 mm) count as one."""
-    _, first, weld = np.unique((vertices / 1e-4).round().astype(np.int64), axis=0, return_index=True, return_inverse=True)
+    _, first, weld = np.unique(
+        (vertices / 1e-4).round().astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
     corners = weld.reshape(-1)[triangles]
     edges, count = np.unique(
         np.sort(corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0, return_counts=True

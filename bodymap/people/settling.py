@@ -102,7 +102,7 @@ def settle(
 
     Args:
         tube: where a rule put it, metres; its first rings stay there.
-        needed: what a ring must reach around the legs, metres from each column to the next: knees apart widen any skirt.
+        needed: what a ring must reach around the legs, metres from column to column: knees apart widen any skirt.
         loose: 0 where a ring lies level (cloth keeps its fall), up to 1 where it stands on edge and gravity bends it.
         s: metres along the legs of each ring.
         legs: as ``Legs`` gives them; margin: metres off them.
@@ -119,11 +119,11 @@ def settle(
         return tube
     free = np.clip((s - s[0] - _PINNED) / 0.08, 0, 1).astype(np.float32)[:, None]
     loose = loose.astype(np.float32)[:, None] * free
+    soft = _SOFT * np.maximum(loose, 0.4 * loose.max() * free)
     for number in range(_ROUNDS):
         before = x.copy()
         x[2] -= _FALL * loose
-        if number < _ROUNDS - 2:
-            x += _SOFT * loose * (_mean_of_neighbours(x, closed) - x)
+        x += soft * (_mean_of_neighbours(x, closed) - x)
         _limit_along(x, along, free, number % 4 == 0)
         _limit_around(x, around, free)
         step = x - before

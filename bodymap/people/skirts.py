@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from bodymap.people.settling import Legs, Lengths, settle
 from bodymap.people.material import Material
 from bodymap.people.mesh import Piece
 from bodymap.people.pack import SKIN_VERTICES
+from bodymap.people.settling import Legs, Lengths, settle
 from bodymap.people.shape import Body
 from bodymap.people.skinning import Posed
 from bodymap.people.wardrobe import Wardrobe
