@@ -126,6 +126,10 @@ def settle(
         x += soft * (_mean_of_neighbours(x, closed) - x)
         _limit_along(x, along, free, number % 4 == 0)
         _limit_around(x, around, free)
+        if closed:
+            # threads alone hardly narrow a ring whose threads are all too long
+            excess = 1 - around.sum(1) / np.maximum(_length(np.roll(x, -1, 2) - x).sum(1), 1e-6)
+            x += (x.mean(2, keepdims=True) - x) * (0.5 * np.maximum(excess, 0)[:, None] * free)
         step = x - before
         x = before + step * np.minimum(1, _STEP / np.maximum(_length(step), 1e-9))
         _push_out(x, legs[0], margin, free)

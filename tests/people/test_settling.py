@@ -56,8 +56,7 @@ def test_threads_pull_stretched_cloth_together() -> None:
     after = Lengths.of(settled(x, lengths, 0.0, AWAY))
     assert (Lengths.of(x).along / lengths.along).max() > 5
     # a few rounds: not all of it
-    assert (after.along / lengths.along).max() < 3 and (after.along / lengths.along).mean() < 1.4
-    assert (after.around / lengths.around).mean() < (Lengths.of(x).around / lengths.around).mean()
+    assert (after.along / lengths.along).max() < 3 and (after.around / lengths.around).max() < 1.3
     assert np.array_equal(settled(x, lengths, 0.0, AWAY), settled(x, lengths, 0.0, AWAY))
 
 
