@@ -88,15 +88,15 @@ def draw_backdrop(
     rng: np.random.Generator, pack: Pack, around: Surroundings, camera: Camera, config: SceneConfig, split: str
 ) -> Backdrop:
     """Chooses and describes it; ``film`` paints it."""
-    defocus = float(rng.uniform(0.6, 5.0)) if rng.random() < config.defocus else 0.0
+    defocus = float(0.5 + 4.0 * rng.random() ** 3) if rng.random() < config.defocus else 0.0
     if around.panorama is not None:
         grained = rng.random() < 0.25  # seen at 60 degrees it is soft: give some the fine structure they lost
         return Backdrop(
             image=pack.image(around.panorama.image),
             panorama=True,
             yaw=around.yaw,
-            saturation=float(rng.uniform(0.4, 1.05)),
-            contrast=float(rng.uniform(0.95, 1.6)),
+            saturation=float(rng.uniform(0.7, 1.1)),
+            contrast=float(rng.uniform(0.95, 1.35)),
             gain=float(rng.uniform(0.75, 1.3)),
             grain=_grain(int(rng.integers(8))),
             grain_pixels=float(rng.uniform(90, 400)),

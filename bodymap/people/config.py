@@ -131,29 +131,30 @@ class OutfitConfig:
 class PoseConfig:
     """Where poses come from, and how they are varied."""
 
-    pack: float = 0.5
-    procedural: float = 0.5
+    pack: float = 0.35
+    procedural: float = 0.65
     mix_halves: float = 0.25  # arms of one pack pose on another
     joint_noise: float = 1.0
-    # postures from rules: names of ``stances.STANCES``, or "random": every joint anywhere within its limits
+    # postures from rules: names of ``stances.STANCES``, or "random": every joint anywhere within its limits;
+    # most people in photographs stand or walk
     procedural_kind: dict[str, float] = field(
         default_factory=lambda: {
-            "stand": 0.24,
-            "contrapposto": 0.16,
+            "stand": 0.34,
+            "contrapposto": 0.15,
             "crossed_legs": 0.02,
-            "walk": 0.14,
+            "walk": 0.27,
             "run": 0.03,
-            "stairs": 0.04,
-            "bend": 0.04,
-            "lean": 0.03,
-            "crouch": 0.03,
-            "sit": 0.09,
-            "sit_floor": 0.02,
-            "cross_legged": 0.02,
-            "kneel": 0.03,
+            "stairs": 0.03,
+            "bend": 0.03,
+            "lean": 0.02,
+            "crouch": 0.02,
+            "sit": 0.07,
+            "sit_floor": 0.015,
+            "cross_legged": 0.015,
+            "kneel": 0.02,
             "lie": 0.01,
-            "wild": 0.06,
-            "random": 0.05,
+            "wild": 0.04,
+            "random": 0.04,
         }
     )
     # where the head turns
@@ -170,7 +171,7 @@ class PoseConfig:
     # names of ``gestures.SINGLE`` and ``gestures.DOUBLE``; stances that are about the arms have tables of their own
     arms: dict[str, float] = field(
         default_factory=lambda: {
-            "down": 0.27,
+            "down": 0.42,
             "hips": 0.1,
             "pocket": 0.09,
             "back_pocket": 0.02,
@@ -190,7 +191,7 @@ class PoseConfig:
             "point": 0.02,
             "outward": 0.02,
             "forward": 0.03,
-            "wild": 0.05,
+            "wild": 0.04,
         }
     )
     # names of ``hands.SHAPES``, where a gesture asks for none
@@ -221,12 +222,12 @@ class CameraConfig:
     facing_spread: float = 40.0
     framing: dict[str, float] = field(
         default_factory=lambda: {
-            "full": 0.48,
-            "upper": 0.2,
-            "lower": 0.06,
-            "torso": 0.06,
-            "head": 0.06,
-            "hand": 0.03,
+            "full": 0.54,
+            "upper": 0.18,
+            "lower": 0.05,
+            "torso": 0.05,
+            "head": 0.05,
+            "hand": 0.02,
             "small": 0.11,
         }
     )
@@ -243,9 +244,9 @@ class CameraConfig:
 class SceneConfig:
     """What else is in the picture."""
 
-    panorama: float = 0.62  # else a procedural background
+    panorama: float = 0.66  # else a procedural background
     studio: float = 0.12  # plain backgrounds, of the procedural ones
-    defocus: float = 0.2  # chance that what is behind the person is out of focus
+    defocus: float = 0.2  # chance that what is behind the person is out of focus, seldom much
     bystander: float = 0.24
     bystanders: int = 2  # at most
     companions: int = 24  # how many different bystanders exist: they are costly to dress
@@ -314,7 +315,7 @@ class SceneConfig:
 
 @dataclass(frozen=True)
 class LightConfig:
-    """Exposure and contrast."""
+    """Contrast, and the light's own brightness before the camera meters it."""
 
     sun: float = 0.5  # chance of a strong directional light with a cast shadow, where the light is procedural
     exposure: tuple[float, float] = (0.58, 1.22)
@@ -323,15 +324,18 @@ class LightConfig:
 
 @dataclass(frozen=True)
 class PhotographConfig:
-    """What cameras and files do to a picture; chances of each."""
+    """What cameras and files do to a picture; chances of each, unless said otherwise."""
 
-    blur: float = 0.35
-    motion: float = 0.07
+    blur: float = 0.25
+    motion: float = 0.05
     noise: float = 0.5
     jpeg: float = 0.6
-    low_resolution: float = 0.12
+    low_resolution: float = 0.1
     tone: float = 0.6
     monochrome: float = 0.02
+    metered: tuple[float, float] = (0.7, 0.95)  # which share of the correction (in stops) the light meter makes
+    exposure: float = 0.35  # stops, deviation of what it gets wrong
+    misjudged: float = 1.0  # the same for one picture in twelve
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from bodymap.people import shells
-from bodymap.people.accessories import draw_hat, draw_scarf
+from bodymap.people.accessories import draw_hat, draw_scarf, press_hair
 from bodymap.people.carried import carried_things
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth, made_cloth
 from bodymap.people.hair import HAIR, draw_head, scalp_level
 from bodymap.people.layers import Layers
-from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles
+from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles, open_edges
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
 from bodymap.people.prints import place_print
 from bodymap.people.shape import Body
@@ -24,7 +25,7 @@ from bodymap.people.worn import worn_things
 from bodymap.types import LAYER_NAMES
 
 UPPER, LOWER, SHOES = (LAYER_NAMES.index(name) for name in ("upper", "lower", "shoes"))
-_HEM_MARGIN = 0.012  # metres of skin kept under a hem
+_HEM_MARGIN = 0.03  # metres of skin kept under a hem: in some pose one looks that far up a sleeve
 
 
 class Dresser:
@@ -242,7 +243,7 @@ class Dresser:
             # the socks of these shoes reach up the shin and would come through trousers
             bound = self.wardrobe.bound(garment)
             piece = cut(piece, self.a.leg_length - 0.06 - bound.leg)
-            self.add(piece, self.under(garment, piece) & self.a.is_group("foot")[:SKIN_VERTICES])
+            self.add(piece, self.under(garment) & self.a.is_group("foot")[:SKIN_VERTICES])
         elif kind == "shell" or (kind == "made" and not shoes):
             height = self.a.leg_length - rng.choice([0.0, 0.08, 0.3], p=[0.55, 0.3, 0.15]) - rng.uniform(-0.01, 0.02)
             level = np.maximum(height - self.a.leg, (0.4 - self.a.of("leg", "foot")) * 0.2)
@@ -260,7 +261,10 @@ class Dresser:
             brim = np.quantile(hat.rest[:, 2], 0.15 if hat.name != "cap" else 0.0)
             pressed = (scalp_level(self.wardrobe, -0.015) < 0) & (self.a.rest[:, 2] > brim)
             pieces = [
-                self._uncovered(piece, pressed[:SKIN_VERTICES]) if piece.layer == HAIR else piece for piece in pieces
+                press_hair(self._uncovered(piece, pressed[:SKIN_VERTICES]), hat, self.wardrobe, self.body)
+                if piece.layer == HAIR
+                else piece
+                for piece in pieces
             ]
             pieces.append(hat)
         self.pieces += pieces
@@ -322,7 +326,7 @@ class Dresser:
         )
         if len(piece.triangles) < 20:
             return
-        self.add(piece, (level[:SKIN_VERTICES] < -(_HEM_MARGIN + base + 0.6 * loose)) & hides)
+        self.add(piece, (level[:SKIN_VERTICES] < -(_HEM_MARGIN + base + loose)) & hides)
 
     def made(self, rng, garment: Garment, cut_chance: float, limb: str = "", bulge: float = 0.0) -> None:
         """Wears a garment of the pack, now and then with shortened sleeves or legs."""
@@ -346,16 +350,27 @@ class Dresser:
                 share = bound.share[:, [a.names.index("leg"), a.names.index("foot")]].sum(1)
                 piece = cut(piece, np.minimum(bound.leg - length, (share - 0.4) * 0.2))
                 cover = shells.legs(a, length)
-        hidden = self.under(garment, piece)
+        hidden = self.under(garment)
         if cover is not None:
             hidden &= cover[:SKIN_VERTICES] < -_HEM_MARGIN
         self.add(piece, hidden)
 
-    def under(self, garment: Garment, piece: Piece) -> np.ndarray:
-        """Skin that the garment says it hides, as far as this part of it reaches."""
-        hidden = np.zeros(SKIN_VERTICES, bool)
-        hidden[garment.hides[garment.hides < SKIN_VERTICES]] = True
-        return hidden
+    def under(self, garment: Garment) -> np.ndarray:
+        """Skin that the garment says it hides, but for what one sees when one looks under its hems."""
+        kept = self.wardrobe.kept
+        if ("under", garment.name) not in kept:
+            hidden = np.zeros(SKIN_VERTICES, bool)
+            hidden[garment.hides[garment.hides < SKIN_VERTICES]] = True
+            rest = self.wardrobe.bound(garment).rest
+            hem = open_edges(rest, garment.triangles)
+            skin = self.a.rest[:SKIN_VERTICES]
+            if len(hem) and hidden.any() and garment.kind != "shoes":  # which fit closely
+                # the wider a cuff stands off, the further one sees into it
+                gap = cKDTree(skin).query(rest[hem])[0]
+                away, which = cKDTree(rest[hem]).query(skin[hidden])
+                hidden[hidden] = away > _HEM_MARGIN + np.minimum(1.5 * gap[which], 0.05)
+            kept["under", garment.name] = hidden
+        return kept["under", garment.name].copy()
 
     def add(self, piece: Piece, hidden: np.ndarray, over: bool = True) -> None:
         """Puts a piece on; ``hidden`` (13380,): the skin well under it. ``over``: so are earlier clothes, which lose

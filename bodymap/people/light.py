@@ -82,7 +82,7 @@ def draw_light(rng: np.random.Generator, panorama: Panorama | None, yaw: float, 
     seen = np.clip(harmonics(around) @ irradiance, 0, None) + 0.6 * np.clip(around @ sun, 0, None)[:, None] * sun_colour
     gain = rng.uniform(*config.exposure) / max(float(seen.mean()), 1e-6)
     tint = seen.mean(0) / max(float(seen.mean()), 1e-6)
-    white = tint ** -rng.uniform(0.4, 1.0)  # cameras balance most of the tint away
+    white = tint ** -rng.uniform(0.65, 1.0)  # cameras balance most of the tint away
     return Light(
         (irradiance * gain * white).astype(np.float32),
         sun.astype(np.float32),

@@ -158,6 +158,20 @@ def components(triangles: Int[np.ndarray, "face 3"], count: int) -> Int[np.ndarr
         label = new
 
 
+def open_edges(
+    vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face corner=3"]
+) -> Int[np.ndarray, " end"]:
+    """The vertices along the edges of one triangle only: hems. Vertices at one place (to 0.1 mm) count as one."""
+    _, first, weld = np.unique(
+        (vertices / 1e-4).round().astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
+    corners = weld.reshape(-1)[triangles]
+    edges, count = np.unique(
+        np.sort(corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0, return_counts=True
+    )
+    return first[np.unique(edges[count == 1])]
+
+
 def compact(piece: Piece) -> Piece:
     """Drops vertices that no triangle uses."""
     used, inverse = np.unique(piece.triangles, return_inverse=True)

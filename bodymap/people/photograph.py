@@ -10,16 +10,18 @@ from bodymap.people.film.develop import Faults
 
 def draw_faults(rng: np.random.Generator, config: PhotographConfig) -> Faults:
     """Chances as in the config."""
-    faults: dict = {}
+    faults: dict = {"metered": float(rng.uniform(*config.metered))}
+    # the meter errs a little; now and then what it meets fools it
+    faults["exposure"] = float(rng.normal(0, config.misjudged if rng.random() < 0.08 else config.exposure))
     if rng.random() < config.motion:
         faults["motion"] = tuple(float(v) for v in rng.normal(0, 0.012, 2))
     if rng.random() < config.tone:
         faults |= {
-            "gamma": float(rng.uniform(0.8, 1.2)),
-            "contrast": float(rng.uniform(0.88, 1.35)),
-            "lift": float(rng.normal(0, 0.03)),
-            "balance": tuple(float(v) for v in np.clip(1 + rng.normal(0, 0.05, 3), 0.85, 1.15)),
-            "saturation": float(rng.uniform(0.5, 1.15)),
+            "gamma": float(rng.uniform(0.85, 1.15)),
+            "contrast": float(rng.uniform(0.88, 1.25)),
+            "lift": float(rng.normal(0, 0.025)),
+            "balance": tuple(float(v) for v in np.clip(1 + rng.normal(0, 0.03, 3), 0.9, 1.1)),
+            "saturation": float(rng.uniform(0.75, 1.2)),
         }
     if rng.random() < config.monochrome:
         faults["saturation"] = 0.0

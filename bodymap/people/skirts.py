@@ -15,6 +15,7 @@ from jaxtyping import Float
 from bodymap.people.material import Material
 from bodymap.people.mesh import Piece
 from bodymap.people.pack import SKIN_VERTICES
+from bodymap.people.settling import Legs, Lengths, settle
 from bodymap.people.shape import Body
 from bodymap.people.skinning import Posed
 from bodymap.people.wardrobe import Wardrobe
@@ -58,9 +59,14 @@ class Drape:
         height = np.where(limb, a.leg[skin], hip - a.rest[skin, 2])
         usable = (a.of("arm", "hand")[skin] < 0.1) & (a.of("leg", "foot", "torso")[skin] > 0.9)
         usable &= (height > cut.top - 0.1) & (height < max(cut.hem + 0.06, 0.2))
-        self.points = np.flatnonzero(usable)[::2]
-        self.height = height[self.points]
-        self.left = a.left[self.points]
+        near_legs = np.flatnonzero(usable)[::2]
+        self.near_legs = len(near_legs)
+        # the skin that is asked for: that of the hips and legs, then some of everywhere, to find the floor
+        self.points = np.concatenate([near_legs, np.arange(0, SKIN_VERTICES, 16)])
+        self.height = height[near_legs]
+        self.left = a.left[near_legs]
+        self.legs = Legs(self.height, self.left)
+        self.lengths: Lengths | None = None  # of the threads, once they are measured on the standing body
         labels = wardrobe.pack.bones.labels
         self.root = labels.index("root")
         band = np.abs(self.height[None] - self.s[:, None])
@@ -69,7 +75,7 @@ class Drape:
 
     def outline(self, skin: Float[np.ndarray, "vertex xyz=3"], pelvis: Float[np.ndarray, "3 3"]):
         """(centre (R, 3), axes e1 to the left, e2 to the back (R, 3), radius (R, C)) without flare."""
-        points = skin[self.points]
+        points = skin[self.points[: self.near_legs]]
         centre = np.zeros((self.rings, 3))
         for k, near in enumerate(self.near):
             left, p = self.left[near], points[near]
@@ -101,7 +107,7 @@ class Drape:
     def __call__(self, skin: Float[np.ndarray, "vertex xyz=3"], posed: Posed | None) -> Float[np.ndarray, "n xyz=3"]:
         """Vertices of the tube, ring after ring, for posed skin vertices (13380, 3)."""
         pelvis = np.eye(3) if posed is None else posed.rotation[self.root]
-        centre, _, e1, e2, radius = self.outline(skin, pelvis)
+        centre, axis, e1, e2, radius = self.outline(skin, pelvis)
         cut, s = self.cut, self.s
         for k in range(1, self.rings):  # below the seat, cloth hangs: it does not cling to the thighs
             if s[k] > -0.02:
@@ -111,14 +117,25 @@ class Drape:
         pleat = 1 + cut.pleat_depth * np.cos(cut.pleats * self.angle + cut.pleat_phase)[None] * np.clip(
             fall / 0.25, 0, 1
         )
-        radius = (radius + cut.margin + cut.flare * fall) * pleat
+        outward = np.sin(self.angle)[:, None] * e1[:, None] - np.cos(self.angle)[:, None] * e2[:, None]
+        loose = np.clip((1 + axis[:, 2] - 0.12) / 0.6, 0, 1)
+        flare = cut.flare
+        if self.lengths is not None:
+            legs = self.legs(skin[self.points[: self.near_legs]])
+            # where a hip is bent, rings meet, and the next ring's leg comes through this one
+            lacking = np.maximum(self.legs.reach(legs[0], centre, outward, s) - radius, 0)
+            radius = radius + loose.max() * lacking
+            flare = cut.flare * (1 - 0.8 * loose[:, None])
+        hull = radius + cut.margin
+        radius = (hull + flare * fall) * pleat
         lower = cut.slope * np.clip(fall / max(fall.max(), 1e-6), 0, 1) * (1 - np.cos(self.angle))[None] / 2
-        out = (
-            centre[:, None]
-            + (radius * np.sin(self.angle))[..., None] * e1[:, None]
-            - (radius * np.cos(self.angle))[..., None] * e2[:, None]
-        )
+        out = centre[:, None] + radius[..., None] * outward
         out[..., 2] -= lower
+        if self.lengths is not None:
+            tight = hull[..., None] * outward
+            needed = np.linalg.norm(np.roll(tight, -1, 1) - tight, axis=-1)
+            floor = float(skin[self.points, 2].min())
+            out = settle(out, self.lengths, needed, loose, s, legs, cut.margin, floor, cut.gap == 0)
         return out.reshape(-1, 3).astype(np.float32)
 
 
@@ -180,10 +197,12 @@ def make_skirt(wardrobe: Wardrobe, body: Body, cut: SkirtCut, material: Material
         seam = wraps[:, None] & (triangles % columns == 0)
         uv_triangles = np.where(seam, rings * columns + row, triangles)
     count = rings * columns
+    standing = drape(body.vertices[:SKIN_VERTICES], None)
+    drape.lengths = Lengths.of(standing.reshape(rings, columns, 3))
     return Piece(
         name=name,
         layer=layer,
-        vertices=drape(body.vertices[:SKIN_VERTICES], None),
+        vertices=standing,
         triangles=triangles,
         uv=uv,
         uv_triangles=uv_triangles,

@@ -73,7 +73,8 @@ def photograph(shots: list[Shot], supersample: int = 2, device: torch.device | s
     if any(shot.covered for shot in shots):
         bodies = [Take((shot.bare,) if shot.bare else (), shot.take.camera, shot.take.light) for shot in shots]
         covered = label_bodies(bodies, supersample, device)
-    return Photographs(develop(exposure.colour, [shot.faults for shot in shots]), exposure, covered)
+    image = develop(exposure.colour, [shot.faults for shot in shots], exposure.foreground)
+    return Photographs(image, exposure, covered)
 
 
 def samples(shots: list[Shot], supersample: int = 2, device: torch.device | str = "cpu") -> list[Sample]:

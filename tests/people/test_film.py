@@ -22,6 +22,7 @@ from bodymap.people.film.blur import gaussian_blur
 from bodymap.people.film.develop import Faults, develop
 from bodymap.people.film.film import expose
 from bodymap.people.film.jpeg import compress
+from bodymap.people.film.meter import meter
 from bodymap.people.film.stagehand import Take, pose_actors
 from bodymap.people.light import Light
 from bodymap.people.material import Material, Tint
@@ -180,6 +181,24 @@ def test_undeveloped_pictures_stay_and_grain_repeats() -> None:
     assert torch.equal(first, again)
     assert np.std(first[0].numpy() / 255.0 - plain[0].numpy() / 255.0) == pytest.approx(0.05, abs=0.015)
     assert first[1].float().std() < plain[1].float().std()
+
+
+def test_cameras_meter_the_person_first() -> None:
+    linear = torch.full((3, 40, 30, 3), 0.8)
+    person = torch.zeros(3, 40, 30, dtype=torch.bool)
+    person[:2, 10:30, 10:20] = True
+    linear[:2][person[:2]] = 0.05  # against the light
+    gains = meter(linear, person, [1.0, 0.0, 1.0])
+    # less than the person alone wants, more than the picture as a whole; nothing; what a grey card wants
+    assert 1.2 < gains[0] < 0.2 / 0.05 and gains[1] == 1 and gains[2] == pytest.approx(0.25, rel=0.01)
+    brighter = meter(linear / 2, person, [1.0, 0.0, 1.0])
+    assert brighter[0] == pytest.approx(2 * gains[0], rel=0.02)
+    faults = [Faults(metered=1.0), Faults(metered=1.0, exposure=1.0), Faults()]
+    images = develop(linear, faults, person).float()
+    assert images[0][person[0]].median() > develop(linear, [Faults()] * 3)[0].float()[person[0]].median() + 20
+    assert images[1][person[1]].median() > images[0][person[0]].median() + 20
+    night = meter(torch.zeros(1, 40, 30, 3), torch.zeros(1, 40, 30, dtype=torch.bool), [1.0])
+    assert 1 < night[0] < 8
 
 
 @pytest.mark.parametrize("quality", [40, 85])

@@ -10,7 +10,7 @@ import torch
 
 from bodymap.people import Pack, PeopleConfig, sample
 from bodymap.people.anatomy import template
-from bodymap.people.config import CameraConfig, OutfitConfig, SceneConfig
+from bodymap.people.config import CameraConfig, OutfitConfig, PhotographConfig, SceneConfig
 from bodymap.people.person import get_person
 from bodymap.surface import points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Sample
@@ -126,7 +126,8 @@ def test_people_are_seen_from_all_sides() -> None:
 
 
 def test_pictures_without_anybody_hold_things_only() -> None:
-    empty = PeopleConfig(size=SIZE, scene=SceneConfig(nobody=1))
+    light = PhotographConfig(metered=(0, 0))  # a camera that meters looks at the person
+    empty = PeopleConfig(size=SIZE, scene=SceneConfig(nobody=1), photograph=light)
     images = []
     for seed in range(6):
         nobody = sample(seed, seed, seed, seed, pack=pack(), config=empty)
@@ -134,7 +135,8 @@ def test_pictures_without_anybody_hold_things_only() -> None:
         assert (nobody.triangle == -1).all() and not nobody.layer.any()
         images.append(nobody.image)
     # the surroundings are those that the person would have had
-    somebody = sample(0, 0, 0, 0, pack=pack(), config=PeopleConfig(size=SIZE, scene=SceneConfig(nobody=0)))
+    config = PeopleConfig(size=SIZE, scene=SceneConfig(nobody=0), photograph=light)
+    somebody = sample(0, 0, 0, 0, pack=pack(), config=config)
     beyond = somebody.instance == 0
     alike = (np.abs(somebody.image.astype(int) - images[0]).max(-1) <= 8)[beyond].mean()
     assert len({image.tobytes() for image in images}) == 6 and alike > 0.3

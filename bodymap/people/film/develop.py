@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from bodymap.people.film.blur import gaussian_blur, shake
 from bodymap.people.film.jpeg import compress
+from bodymap.people.film.meter import meter
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Faults:
     """What happens to one picture; the defaults do nothing. Lengths are shares of the picture's height.
 
     Attributes:
+        metered: share of the metered correction (``meter``) that is made, 0..1; 0: the light as it is.
+        exposure: stops brighter than that.
         motion: (rows, columns) that the picture moves during the exposure.
         gamma, contrast, lift, saturation: of the tone curve.  balance: (3,) gain of each channel.
         grain: standard deviation of the noise, of 1.  grain_colour: whether each channel has its own.
@@ -26,6 +29,8 @@ class Faults:
         seed: of the grain.
     """
 
+    metered: float = 0.0
+    exposure: float = 0.0
     motion: tuple[float, float] = (0.0, 0.0)
     gamma: float = 1.0
     contrast: float = 1.0
@@ -41,12 +46,21 @@ class Faults:
 
 
 def develop(
-    linear: Float[Tensor, "picture height width rgb=3"], faults: list[Faults]
+    linear: Float[Tensor, "picture height width rgb=3"],
+    faults: list[Faults],
+    subject: Bool[Tensor, "picture height width"] | None = None,
 ) -> UInt8[Tensor, "picture height width rgb=3"]:
-    """Linear light to finished sRGB pictures, on the device of ``linear``; the same seeds give the same bytes there."""
+    """Linear light to finished sRGB pictures, on the device of ``linear``; the same seeds give the same bytes there.
+
+    Args:
+        subject: whom the camera meters; None: nobody in particular.
+    """
     device, (height, width) = linear.device, linear.shape[1:3]
+    subject = torch.zeros(linear.shape[:3], dtype=torch.bool, device=device) if subject is None else subject
+    metered = meter(linear, subject, [f.metered for f in faults])
+    gain = torch.tensor([g * 2**f.exposure for g, f in zip(metered, faults, strict=True)], device=device)
     # highlights roll off instead of clipping
-    image = linear.permute(0, 3, 1, 2).clamp_min(0)
+    image = linear.permute(0, 3, 1, 2).clamp_min(0) * gain.view(-1, 1, 1, 1)
     image = torch.where(image > 0.8, 0.8 + 0.2 * torch.tanh((image - 0.8) / 0.35), image).clamp_max(1) ** (1 / 2.2)
     for n, f in enumerate(faults):
         if max(abs(f.motion[0]), abs(f.motion[1])) * height >= 0.5:

@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def make(studio, path: Path, seed: int, pack, config, split: str, recipe: str) -> float:
     """Renders one picture and writes it with its truth; returns how well the two silhouettes agree."""
+    import torch
+
     from bodymap.people.film.develop import develop
     from bodymap.people.pathtraced.files import with_image, write_picture
     from bodymap.people.pathtraced.still import over, prepare
@@ -73,7 +75,7 @@ def make(studio, path: Path, seed: int, pack, config, split: str, recipe: str) -
     still = prepare(seed, pack, config, split)
     agreement = silhouette_iou(studio.silhouette(still) >= 0.5, still.truth.foreground)
     linear = over(studio.render(still, seed), still.backdrop)
-    image = develop(linear, [still.faults])[0].numpy()
+    image = develop(linear, [still.faults], torch.from_numpy(still.truth.foreground)[None])[0].numpy()
     write_picture(path, with_image(still.truth, image), agreement, recipe)
     return agreement
 
