@@ -88,11 +88,15 @@ def fit_body(
     fine = Rig.at(pack, evidence.corners, evidence.share)
     state, _ = _solve(fine, evidence, state, centre, focal, iterations // 2)
 
-    residual = np.linalg.norm(_project(fine.posed(state), centre, focal) - evidence.pixel, axis=1)
-    error = float(np.median(residual))
     intrinsics = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]], np.float32)
     camera = Camera(intrinsics, np.eye(4, dtype=np.float32), (height, width))
+    error = float(np.median(np.linalg.norm(project(fine.posed(state), camera) - evidence.pixel, axis=1)))
     return BodyFit(pack, state, camera, error, error / evidence.height)
+
+
+def project(points: Float[np.ndarray, "point xyz=3"], camera: Camera) -> Float[np.ndarray, "point xy=2"]:
+    """Pixels of points in the camera's space."""
+    return _project(points, camera.intrinsics[:2, 2], float(camera.intrinsics[0, 0]))
 
 
 def _solve(
