@@ -10,16 +10,19 @@ import numpy as np
 from jaxtyping import Float
 
 from bodymap.fitting.evidence import Evidence, gather
-from bodymap.fitting.start import candidates
+from bodymap.fitting.start import candidates, standing_spread
 from bodymap.people.anatomy import template
 from bodymap.people.pack import Pack
 from bodymap.people.rig import Rig, State
+from bodymap.people.skinning import vector_of_rotation
 from bodymap.types import Camera, Correspondence
 
 # Field of view of a photo's longer side, where nothing is known: between a telephone's and a portrait's
 FIELD_OF_VIEW = np.radians(42.0)
 _STARTS, _SOME = 6, 300
 _INDEPENDENT = 250  # the pixels are worth this many measurements that know nothing of each other
+# A single view would rather lean a body than change its proportions: it stands as the pose of the library does
+_STEADY = {"root": 0.12, "spine": 0.08}
 _OUTLIER = 3.0  # spreads from which on a pixel is less and less believed (Geman-McClure)
 
 
@@ -79,13 +82,13 @@ def fit_body(
     centre = np.array([width / 2, height / 2])
 
     some = evidence.some(_SOME)
-    rig = Rig.at(pack, some.corners, some.share, fingers=False)
+    rig = Rig.at(pack, some.corners, some.share, fingers=False).steadier(_STEADY)
     tried = []
     for state in [start] if start is not None else candidates(pack, evidence, centre, focal, _STARTS):
         moved, cost = _solve(rig, some, state, centre, focal, iterations)
         tried.append((cost, len(tried), moved))
     state = min(tried)[2]
-    fine = Rig.at(pack, evidence.corners, evidence.share)
+    fine = Rig.at(pack, evidence.corners, evidence.share).steadier(_STEADY)
     state, _ = _solve(fine, evidence, state, centre, focal, iterations // 2)
 
     intrinsics = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]], np.float32)
@@ -103,7 +106,7 @@ def _solve(
     rig: Rig, evidence: Evidence, state: State, centre: np.ndarray, focal: float, iterations: int
 ) -> tuple[State, float]:
     """The state after damped Gauss-Newton steps, and its cost."""
-    about, damping = state, 1e-3
+    about, damping = _Habits(rig, state), 1e-3
     cost = _cost(rig, evidence, state, about, centre, focal)
     for _ in range(iterations):
         derivatives = rig.derivatives(state)
@@ -111,9 +114,9 @@ def _solve(
         rows = (jacobian * np.sqrt(weight)[:, None, None].astype(np.float32)).reshape(-1, jacobian.shape[-1])
         hessian = (rows.T @ rows).astype(float)
         gradient = -np.einsum("n,na,nap->p", weight, residual, jacobian, optimize=True)
-        prior, away = rig.prior(state, about)
-        hessian[np.diag_indices_from(hessian)] += prior
-        gradient -= prior * away
+        for precision, away in about.priors(state):
+            hessian[np.diag_indices_from(hessian)] += precision
+            gradient -= precision * away
         for _ in range(4):
             damped = hessian + np.diag(damping * hessian.diagonal() + 1e-9)
             moved = rig.step(state, _limited(np.linalg.solve(damped, gradient), len(rig.basis)))
@@ -128,6 +131,29 @@ def _solve(
         if done:
             break
     return state, cost
+
+
+class _Habits:
+    """What is likely before anything is seen: shapes of the pack, joints near the start's, and near standing."""
+
+    def __init__(self, rig: Rig, start: State):
+        self.rig, self.start = rig, start
+        spread = standing_spread(rig.pack)[rig.joints]
+        self.standing = np.flatnonzero(np.isfinite(spread))
+        self.precision = np.zeros(len(rig.basis) + 3 * len(rig.joints) + 3)
+        for place in self.standing:
+            self.precision[self._turn(place)] = spread[place] ** -2.0
+
+    def priors(self, state: State) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(precision, difference from the likeliest) of all parameters, of each of the two."""
+        away = np.zeros_like(self.precision)
+        for place in self.standing:
+            away[self._turn(place)] = vector_of_rotation(state.local[self.rig.joints[place]])
+        return [self.rig.prior(state, self.start), (self.precision, away)]
+
+    def _turn(self, place: int) -> slice:
+        first = len(self.rig.basis) + 3 * place
+        return slice(first, first + 3)
 
 
 def _limited(change: np.ndarray, components: int) -> np.ndarray:
@@ -153,13 +179,13 @@ def _linear(
     return weight, residual, seen
 
 
-def _cost(rig: Rig, evidence: Evidence, state: State, about: State, centre: np.ndarray, focal: float) -> float:
+def _cost(rig: Rig, evidence: Evidence, state: State, about: _Habits, centre: np.ndarray, focal: float) -> float:
     points = rig.posed(state)
     if points[:, 2].min() < 0.1:
         return np.inf
     squared = (((_project(points, centre, focal) - evidence.pixel) / evidence.spread[:, None]) ** 2).sum(1)
-    prior, away = rig.prior(state, about)
-    return float(_worth(evidence) @ (squared / (1 + squared / _OUTLIER**2)) + prior @ away**2)
+    unusual = sum(float(precision @ away**2) for precision, away in about.priors(state))
+    return float(_worth(evidence) @ (squared / (1 + squared / _OUTLIER**2))) + unusual
 
 
 def _worth(evidence: Evidence) -> Float[np.ndarray, " point"]:

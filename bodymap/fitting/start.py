@@ -17,7 +17,11 @@ from bodymap.people.skinning import rotation_vector
 POINTS = 120
 _VIEWS = 24  # turns about the vertical
 _TILTS = np.radians([-20.0, 0.0, 25.0])  # the camera looks up, level, down at the person
-_UPRIGHT = 4.0  # a picture that leans by this many times less than it fits worse is preferred
+_UPRIGHT = 0.5  # radians squared of lean that count as much as the misfit itself
+
+# Most people who are photographed stand: radians that a joint strays from the rest pose, which does
+_STANDING = {"spine": 0.2, "neck": 0.4, "head": 0.5, "upperleg01": 0.5, "lowerleg01": 0.6, "foot": 0.5}
+_USUAL = 20.0  # chi squares of unusual joints that count as much as the misfit itself
 
 # From the pack's axes (x the person's left, z up, facing -y) to a camera's (x right, y down, z away)
 CAMERA_FROM_WORLD = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
@@ -34,6 +38,7 @@ def candidates(
     few = evidence.some(POINTS)
     rig = Rig.at(pack, few.corners, few.share)
     locals_ = _library(pack)
+    doubt = 1 + _unusual(pack, locals_) / _USUAL
     points = _posed(rig, locals_)  # (pose, n, 3)
     points -= rig.heads[0]  # the root, about which a pose is turned
 
@@ -52,10 +57,9 @@ def candidates(
             # the similarity that takes what is seen to the pixels, in closed form: a complex factor
             size = (np.abs(seen) ** 2) @ weight
             factor = (seen.conj() @ (weight * target)) / size
-            # lying pictures are rare: leaning counts as misfit
-            rest = (np.abs(target) ** 2 @ weight - np.abs(factor) ** 2 * size) * (
-                1 + (np.angle(factor) ** 2) / _UPRIGHT
-            )
+            # tilted cameras are rare: a lean counts as misfit
+            rest = np.abs(target) ** 2 @ weight - np.abs(factor) ** 2 * size
+            rest *= doubt + (np.angle(factor) ** 2 + tilt**2) / _UPRIGHT
             for k in np.argsort(rest)[:count]:
                 found.append((float(rest[k]), int(k), rotation, complex(factor[k]), complex(middle[k])))
     found.sort(key=lambda entry: entry[0])
@@ -69,6 +73,16 @@ def candidates(
         if len(states) == count:
             break
     return states
+
+
+def standing_spread(pack: Pack) -> Float[np.ndarray, " bone"]:
+    """How far each bone strays from the rest pose in people who stand, radians; infinite where nothing is known."""
+    return np.array([next((v for p, v in _STANDING.items() if s.startswith(p)), np.inf) for s in pack.bones.labels])
+
+
+def _unusual(pack: Pack, locals_: np.ndarray) -> Float[np.ndarray, " pose"]:
+    angle = np.arccos(np.clip((np.trace(locals_, axis1=2, axis2=3) - 1) / 2, -1, 1))
+    return (angle**2) @ standing_spread(pack) ** -2.0
 
 
 def _state(pack, local, rotation, factor: complex, middle: complex, mean: complex, focal: float) -> State:

@@ -7,6 +7,7 @@ at and below j. So Gauss-Newton needs no automatic differentiation.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -168,6 +169,14 @@ class Rig:
         jacobian[:, :, components:-3] = turn.transpose(0, 3, 1, 2).reshape(n, 3, -1)
         jacobian[:, :, -3:] = np.eye(3)
         return Derivatives(carried.sum(1).astype(float), jacobian.reshape(3 * n, -1))
+
+    def steadier(self, spread: dict[str, float]) -> Rig:
+        """The same rig whose joints stray less: prefix of a bone's label -> radians."""
+        rig = copy.copy(self)
+        labels = [self.pack.bones.labels[j] for j in self.joints]
+        wanted = [next((v for p, v in spread.items() if label.startswith(p)), np.inf) for label in labels]
+        rig.spread = np.minimum(self.spread, wanted)
+        return rig
 
     def prior(
         self, state: State, about: State
