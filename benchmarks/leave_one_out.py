@@ -62,9 +62,7 @@ def conditions() -> dict[str, dict]:
     )
     return {
         "everything": {},
-        "no facial actions": {"face": FaceConfig(neutral=1.0, blink=0.0, gaze=0.0)},
         "nothing worn or carried, few prints": {"outfit": plain_worn},
-        "few kinds of things": {"scene": old_things},
         "no further people, nothing in front": {"scene": replace(scene, bystander=0.0, occluder=0.0, nobody=0.0)},
         "poses of files only": {"pose": replace(PoseConfig(), procedural=0.0, mix_halves=0.0)},
         "no lens, blur, noise or compression": {
@@ -72,6 +70,8 @@ def conditions() -> dict[str, dict]:
             "scene": replace(scene, defocus=0.0),
             "photograph": replace(PeopleConfig().photograph, blur=0, motion=0, noise=0, jpeg=0, low_resolution=0),
         },
+        "few kinds of things": {"scene": old_things},
+        "no facial actions": {"face": FaceConfig(neutral=1.0, blink=0.0, gaze=0.0)},
     }
 
 
@@ -115,8 +115,8 @@ def main() -> None:
                 _train(run, shards, seed, options)
             results.setdefault(name, []).append(_judged(run, str(run / "weights"), exam))
             print(name, seed, results[name][-1], flush=True)
-    (options.output / "results.json").write_text(json.dumps(results, indent=1))
-    (options.output / "table.md").write_text(table(results))
+        (options.output / "results.json").write_text(json.dumps(results, indent=1))
+        (options.output / "table.md").write_text(table(results))
 
 
 def _make(folder: Path, options: argparse.Namespace, changes: dict) -> None:
