@@ -16,7 +16,7 @@ from bodymap.types import LAYER_NAMES, Correspondence
 from bodymap.warping import blend
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import SEEN, FilledTexture, fill_texture
-from bodymap.warping.grid import dilate
+from bodymap.warping.grid import dilate, smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
@@ -126,12 +126,6 @@ def swap(
     image, region = _into_photo(tgt_photo, window, tgt_correspondence.mask, picture, matte)
     texture = (filled.colour * 255).round().byte().cpu().numpy()
     return SwapResult(image, texture, seen.cpu().numpy(), region)
-
-
-def smoothing_reach(correspondence: Correspondence) -> int:
-    """Pixels over which a predicted map is evened: about one percent of the person."""
-    rows, columns = np.flatnonzero(correspondence.mask.any(1)), np.flatnonzero(correspondence.mask.any(0))
-    return max(1, round(0.01 * max(rows[-1] - rows[0], columns[-1] - columns[0])))
 
 
 def _with_tidy_layers(correspondence: Correspondence, reach: int) -> Correspondence:

@@ -73,6 +73,12 @@ def pixel_grid(template: Template, correspondence: Correspondence) -> PixelGrid 
     return PixelGrid(int(rows[0]), int(columns[0]), valid, position, uv, island, confidence, step)
 
 
+def smoothing_reach(correspondence: Correspondence) -> int:
+    """Pixels over which a predicted map is evened: about one percent of the person."""
+    rows, columns = np.flatnonzero(correspondence.mask.any(1)), np.flatnonzero(correspondence.mask.any(0))
+    return max(1, round(0.01 * max(rows[-1] - rows[0], columns[-1] - columns[0])))
+
+
 def places(
     template: Template,
     valid: Bool[Tensor, "height width"],

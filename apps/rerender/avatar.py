@@ -1,0 +1,102 @@
+"""A photograph's person as a textured body that can be turned and posed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from bodymap.errors import UserError
+from bodymap.fitting import BodyFit, fit_body
+from bodymap.fitting.clothed import clothe
+from bodymap.fitting.start import CAMERA_FROM_WORLD
+from bodymap.people.pack import Pack
+from bodymap.people.rig import Rig
+from bodymap.surface import Template, load_template
+from bodymap.types import Correspondence
+from bodymap.warping.fill import FilledTexture, fill_texture
+from bodymap.warping.grid import smoothing_reach
+from bodymap.warping.image_to_texture import image_to_texture
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """Everything is in the space of the photo's camera (x right, y down, z away; metres).
+
+    Attributes:
+        fit: the body, its pose and the camera.
+        displacement: (13380, 3) metres at rest: clothes and hair.
+        texture: filled; ``origin`` says what was seen, mirrored or made up.
+    """
+
+    template: Template
+    fit: BodyFit
+    displacement: Float[np.ndarray, "vertex=13380 xyz=3"]
+    texture: FilledTexture
+
+    @cached_property
+    def _rig(self) -> Rig:
+        return Rig(self.fit.pack)
+
+    @cached_property
+    def vertices(self) -> Float[np.ndarray, "vertex=13380 xyz=3"]:
+        """The clothed surface as the photo shows it."""
+        return self._skinned(self.fit.state.local)
+
+    @property
+    def pivot(self) -> Float[np.ndarray, " xyz=3"]:
+        """The root joint: what the person turns about."""
+        return self.fit.pack.base_heads[0] + self.fit.state.move + self.fit.state.shape @ self._rig.heads_basis[:, 0]
+
+    def turned(self, degrees: float) -> Float[np.ndarray, "vertex=13380 xyz=3"]:
+        """As the photo shows the person, turned about the vertical; positive: the person's left comes to the front."""
+        angle = np.radians(degrees)
+        c, s = np.cos(angle), np.sin(angle)
+        about = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+        return (self.vertices - self.pivot) @ about.T + self.pivot
+
+    def posed(self, local: Float[np.ndarray, "bone 3 3"], own_root: bool = False) -> np.ndarray:
+        """In another pose, on the same ground.
+
+        Args:
+            local: local rotations of the pack's bones; the root's in the pack's axes (z up, facing -y to the camera).
+            own_root: the root's rotation is in the camera's axes already (another photo's fit).
+        """
+        local = local.astype(float).copy()
+        if not own_root:
+            local[0] = CAMERA_FROM_WORLD @ local[0]
+        vertices = self._skinned(local)
+        # both stand on the floor: down is +y
+        return vertices + [0, self.vertices[:, 1].max() - vertices[:, 1].max(), 0]
+
+    def _skinned(self, local: np.ndarray) -> np.ndarray:
+        state = replace(self.fit.state, local=local)
+        linear, translation = self._rig.blended(state)
+        return np.einsum("nab,nb->na", linear, self._rig.rest(state) + self.displacement) + translation
+
+
+def make_avatar(
+    photo: UInt8[np.ndarray, "height width rgb=3"],
+    correspondence: Correspondence,
+    *,
+    pack: Pack | None = None,
+    template: Template | None = None,
+    texture_size: int = 1024,
+) -> Avatar:
+    """Takes shape, pose and texture of a photo's person; some seconds of a CPU core.
+
+    Args:
+        pack: whose bodies and poses are used; None: the shipped one.
+
+    Raises:
+        UserError: nobody, or too little of somebody, is mapped.
+    """
+    template = template if template is not None else load_template()
+    fit = fit_body(correspondence, pack)
+    displacement = clothe(fit, correspondence)
+    partial = image_to_texture(template, photo, correspondence, texture_size, smooth=smoothing_reach(correspondence))
+    if not bool(partial.seen.any()):
+        raise UserError("Too little of the person is seen to take a texture from; choose a larger photo.")
+    return Avatar(template, fit, displacement, fill_texture(template, partial))

@@ -1,0 +1,154 @@
+"""The command: one photograph in, a film of its person out, turned, posed or moving.
+
+python -m apps.rerender.predict PHOTO --turn 360 -o turn.mp4
+python -m apps.rerender.predict PHOTO --pose OTHER_PHOTO -o posed.png
+python -m apps.rerender.predict PHOTO --motion walk.bvh -o walk.mp4 --export person.glb
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bodymap.errors import UserError, run_command
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from apps.rerender.avatar import Avatar
+    from bodymap.predictor import BodyMap
+
+    Bodies = list[np.ndarray]
+
+_SIZES = (64, 2048)
+_MOST_FRAMES = 3000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code 0.
+
+    Raises:
+        UserError: bad input; nothing has been written then.
+    """
+    options = _parser().parse_args(arguments)
+
+    # -- everything that can be refused is refused before the slow part starts --
+    from bodymap.photo import open_image, read_photo
+    from bodymap.visual.video import check_film, write_film
+    from bodymap.weights import find
+
+    output = check_film(options.output)
+    if not _SIZES[0] <= options.size <= _SIZES[1]:
+        raise UserError(f"--size must lie between {_SIZES[0]} and {_SIZES[1]} pixels, not {options.size}.")
+    if options.frames is not None and not 1 <= options.frames <= _MOST_FRAMES:
+        raise UserError(f"--frames must lie between 1 and {_MOST_FRAMES}, not {options.frames}.")
+    for path in (options.photo, options.pose):
+        if path is not None:
+            open_image(path).close()
+    if options.export is not None:
+        from apps.rerender.export import check_export
+
+        check_export(options.export)
+    bvh = None
+    if options.motion is not None:
+        from bodymap.people.assets.poses import read_bvh
+
+        bvh = read_bvh(options.motion)
+    find(options.weights)
+    photo = read_photo(options.photo)
+
+    # -- the slow part --
+    from tqdm import tqdm
+
+    from apps.rerender.avatar import make_avatar
+    from apps.rerender.view import frame_camera, render
+    from bodymap.predictor import BodyMap
+
+    model = BodyMap.from_pretrained(options.weights, device=options.device)
+    correspondence = _mapped(lambda: model.predict(photo, options.mask), options.photo)
+    avatar = make_avatar(photo, correspondence, texture_size=options.texture)
+    if options.pose is not None:
+        bodies = _like_photo(avatar, model, options.pose)
+    elif bvh is not None:
+        bodies = _moving(avatar, bvh, options)
+    else:
+        bodies = _turning(avatar, options)
+    camera = frame_camera(avatar.fit.camera, bodies[:: max(1, len(bodies) // 12)], options.size)
+    frames = (render(avatar, body, camera) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2))
+    written = write_film(output, frames, options.fps)
+    if options.export is not None:
+        from apps.rerender.export import write_mesh
+
+        write_mesh(options.export, avatar, bodies[0])
+        written.append(Path(options.export))
+    seen = avatar.texture.origin
+    share = [float((seen == kind).sum() / (seen > 0).sum()) for kind in (1, 2, 3)]
+    print("texture: {:.0%} seen, {:.0%} mirrored, {:.0%} made up".format(*share), file=sys.stderr)
+    for path in written[:3]:
+        print(path)
+    return 0
+
+
+def _turning(avatar: Avatar, options: argparse.Namespace) -> Bodies:
+    """From the photo's view through the whole angle; the picture alone: at the angle."""
+    count = options.frames or (1 if Path(options.output).suffix.lower() == ".png" else 72)
+    if count == 1:
+        return [avatar.turned(options.turn)]
+    # a full turn ends one step before it begins again, so that it loops
+    steps = count if abs(options.turn) % 360 == 0 else count - 1
+    return [avatar.turned(options.turn * k / steps) for k in range(count)]
+
+
+def _like_photo(avatar: Avatar, model: BodyMap, path: Path) -> Bodies:
+    from bodymap.fitting import fit_body
+    from bodymap.photo import read_photo
+
+    other = fit_body(_mapped(lambda: model.predict(read_photo(path)), path))
+    return [avatar.posed(other.state.local, own_root=True)]
+
+
+def _moving(avatar: Avatar, bvh, options: argparse.Namespace) -> Bodies:
+    import numpy as np
+
+    from bodymap.people.assets.poses import retarget_bvh
+
+    step = max(1, round(1 / (bvh.frame_time * options.fps)))
+    every = np.arange(0, len(bvh.frames), step)[: options.frames or 250]
+    pack = avatar.fit.pack
+    return [avatar.posed(local) for local in retarget_bvh(bvh, pack.bones, pack.base_heads, every)]
+
+
+def _mapped(predict: Callable, path: Path):
+    try:
+        return predict()
+    except UserError as error:
+        # the model was given the pixels: the user knows the photo by its path
+        raise UserError(str(error).replace("the given array", str(path))) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m apps.rerender.predict", description="The person of a photograph in a new view or pose."
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--turn", type=float, default=360.0, metavar="DEG", help="about the vertical (%(default)s)")
+    what.add_argument("--pose", type=Path, metavar="PHOTO", help="as the person of another photograph stands")
+    what.add_argument("--motion", type=Path, metavar="BVH", help="a motion capture file")
+    parser.add_argument("-o", "--output", type=Path, default=Path("rerender.mp4"), help="mp4, gif, webp or png")
+    parser.add_argument("--frames", type=int, metavar="N", help="of the film (72 of a turn, at most 250 of a motion)")
+    parser.add_argument("--fps", type=float, default=25.0, help="pictures a second (%(default)s)")
+    parser.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of the film (%(default)s)")
+    parser.add_argument("--mask", type=Path, metavar="FILE", help="the person in white, where several are in the photo")
+    parser.add_argument("--texture", type=int, default=1024, metavar="PX", help="texels each way (%(default)s)")
+    parser.add_argument("--export", type=Path, metavar="GLB", help="also write the textured mesh in the first pose")
+    parser.add_argument("--weights", metavar="SOURCE", help="name, folder, file or hub id; without it the shipped ones")
+    parser.add_argument("--device", help="cpu, cuda, ...; without it the GPU if there is one")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
