@@ -54,7 +54,7 @@ class Avatar:
         """As the photo shows the person, turned about the vertical; positive: the person's left comes to the front."""
         angle = np.radians(degrees)
         c, s = np.cos(angle), np.sin(angle)
-        about = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+        about = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
         return (self.vertices - self.pivot) @ about.T + self.pivot
 
     def posed(self, local: Float[np.ndarray, "bone 3 3"], own_root: bool = False) -> np.ndarray:

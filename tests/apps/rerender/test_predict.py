@@ -1,0 +1,194 @@
+"""Re-rendering with an oracle in the network's place: photos whose colours are the surface code have an exact answer."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from support.mapped import psnr
+from support.oracle import Oracle, code_photo
+
+from apps.rerender.avatar import make_avatar
+from apps.rerender.export import write_mesh
+from apps.rerender.predict import main
+from apps.rerender.view import frame_camera, render_rgba
+from bodymap import BodyMap, UserError
+from bodymap.fitting.body import project
+from bodymap.fitting.picture import draw
+from bodymap.people.skinning import rotation_vector
+from bodymap.predictor import PredictorConfig
+from bodymap.surface import load_template
+from bodymap.visual.video import write_film
+
+
+@pytest.fixture(scope="module")
+def model():
+    return BodyMap(Oracle(), load_template(), config=PredictorConfig(size=224, coarse_size=160))
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return code_photo(240, 0.3).image
+
+
+@pytest.fixture(scope="module")
+def avatar(model, photo):
+    return make_avatar(photo, model.predict(photo), texture_size=512)
+
+
+def code_error(avatar, vertices, camera) -> np.ndarray:
+    """Differences in [0, 255] between what is rendered and the code of what the camera sees."""
+    rgb, alpha = render_rgba(avatar, vertices, camera)
+    truth = draw(vertices, camera)
+    inside = truth.mask & (alpha[..., 0] > 0.999)
+    return np.abs(rgb[inside] - truth.colour[inside]).max(-1)
+
+
+def test_the_photos_own_view_comes_back(avatar, photo, model):
+    rgb, alpha = render_rgba(avatar, avatar.vertices, avatar.fit.camera)
+    mask = model.predict(photo).mask
+    covered = alpha[..., 0] > 0.5
+    assert (covered & mask).sum() > 0.9 * (covered | mask).sum()
+    both = (alpha[..., 0] > 0.99) & mask
+    assert psnr(rgb[both] / 255, photo[both] / 255) > 24
+    assert np.allclose(avatar.turned(0), avatar.vertices, atol=1e-9)
+    assert np.allclose(avatar.turned(360), avatar.vertices, atol=1e-5)
+
+
+def test_a_turned_body_shows_the_right_places(avatar):
+    camera = frame_camera(avatar.fit.camera, [avatar.turned(40)], 240)
+    assert max(camera.size) == pytest.approx(240, abs=2)
+    error = code_error(avatar, avatar.turned(40), camera)
+    assert np.median(error) < 6
+    # positive: what is on the person's left comes into view
+    t = load_template()
+    left = t.vertices[:, 0].argmax().item()
+    assert avatar.turned(40)[left, 2] < avatar.vertices[left, 2]
+
+
+def test_another_pose_moves_the_limb_and_keeps_the_floor(avatar):
+    own = avatar.posed(avatar.fit.state.local, own_root=True)
+    assert np.allclose(own, avatar.vertices, atol=1e-6)
+    local = avatar.fit.state.local.copy()
+    bone = avatar.fit.pack.bones.labels.index("lowerarm01.L")
+    local[bone] = rotation_vector([0.0, 0, 0.8]) @ local[bone]
+    moved = np.linalg.norm(avatar.posed(local, own_root=True) - avatar.vertices, axis=1)
+    weight = ((avatar.fit.pack.skin_index == bone) * avatar.fit.pack.skin_weight).sum(1)[: len(moved)]
+    assert moved[weight > 0.9].mean() > 0.015
+    feet = avatar.vertices[:, 1] > np.quantile(avatar.vertices[:, 1], 0.95)
+    assert moved[feet].max() < 1e-6
+    # in the pack's axes an untouched root stands upright and looks at the camera
+    rest = avatar.posed(np.tile(np.eye(3), (len(local), 1, 1)))
+    assert rest[:, 1].max() == pytest.approx(avatar.vertices[:, 1].max())
+    assert np.ptp(rest[:, 1]) > 1.2 * np.ptp(rest[:, 2])
+
+
+def test_framing_keeps_everything_in_the_picture(avatar):
+    bodies = [avatar.turned(a) for a in (0, 90, 200)]
+    camera = frame_camera(avatar.fit.camera, bodies, 300)
+    assert camera.size[0] % 2 == camera.size[1] % 2 == 0
+    for body in bodies:
+        seen = project(body, camera)
+        assert seen.min() > 0 and (seen < camera.size[::-1]).all()
+
+
+def test_mesh_carries_the_texture(avatar, tmp_path):
+    write_mesh(tmp_path / "person.glb", avatar, avatar.vertices)
+    mesh = trimesh.load(tmp_path / "person.glb", force="mesh")
+    t = avatar.template
+    assert len(mesh.faces) == int((t.triangle_inner == 0).sum())
+    assert np.ptp(mesh.vertices[:, 1]) == pytest.approx(np.ptp(avatar.vertices[:, 1]), rel=1e-3)
+    # upright, and facing the viewer like the photo's person
+    image = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"))
+    uv = mesh.visual.uv
+    column, row = uv[:, 0] * image.shape[1], (1 - uv[:, 1]) * image.shape[0]
+    colour = image[row.astype(int).clip(0, image.shape[0] - 1), column.astype(int).clip(0, image.shape[1] - 1)]
+    origin = avatar.vertices - avatar.pivot
+    nearest = np.linalg.norm(mesh.vertices[:, None, :2] * [1, -1] - origin[None, ::50, :2], axis=-1).argmin(0)
+    assert np.median(np.abs(colour[nearest] / 255 - t.code[::50].numpy()).max(-1)) < 0.25
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif", ".webp", ".png"])
+def test_films(tmp_path, ending):
+    frames = [np.full((32, 48, 3), (60 * k, 100, 200), np.uint8) for k in range(4)]
+    written = write_film(tmp_path / f"film{ending}", iter(frames), fps=10)
+    if ending == ".png":
+        assert [p.name for p in written] == [f"film_{k:04d}.png" for k in range(4)]
+        back = [np.asarray(Image.open(p)) for p in written]
+    else:
+        back = list(iio.imread(written[0], index=...))
+    assert len(back) == 4
+    for frame, found in zip(frames, back, strict=True):
+        assert np.abs(frame.astype(int) - found[..., :3]).max() < 16
+    assert not [p for p in tmp_path.iterdir() if p.suffix != ending]
+
+
+def test_one_frame_keeps_its_name_and_bad_names_are_refused(tmp_path):
+    assert write_film(tmp_path / "one.png", [np.zeros((8, 8, 3), np.uint8)]) == [tmp_path / "one.png"]
+    assert (tmp_path / "one.png").is_file() and len(list(tmp_path.iterdir())) == 1
+    for path, message in ((tmp_path / "film.avi", "must end in"), (tmp_path / "no" / "film.gif", "does not exist")):
+        with pytest.raises(UserError, match=message):
+            write_film(path, [np.zeros((8, 8, 3), np.uint8)])
+    with pytest.raises(UserError, match="no frames"):
+        write_film(tmp_path / "none.gif", [])
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch, model, photo):
+    Image.fromarray(photo).save(tmp_path / "one.png")
+    Image.fromarray(code_photo(240, -0.5).image).save(tmp_path / "two.png")
+    monkeypatch.setattr(BodyMap, "from_pretrained", classmethod(lambda cls, *a, **k: model))
+    monkeypatch.setattr("bodymap.weights.find", lambda source: Path("weights"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+
+
+def test_command(photos, capsys):
+    fast = ["--texture", "256", "--size", "96"]
+    main(["one.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
+    main(["one.png", "--frames", "3", "-o", "turn.gif", *fast])
+    main(["one.png", "--pose", "two.png", "-o", "posed.webp", *fast])
+    assert len(iio.imread("turn.gif")) == 3
+    names = sorted(p.name for p in photos.iterdir())
+    assert names == ["one.png", "person.glb", "posed.webp", "side.png", "turn.gif", "two.png"]
+    assert "seen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["one.png", "-o", "film.avi"], "must end in"),
+        (["one.png", "-o", "film.gif", "--size", "9"], "--size"),
+        (["one.png", "-o", "film.gif", "--frames", "0"], "--frames"),
+        (["one.png", "-o", "film.gif", "--export", "person.obj"], "glb"),
+        (["one.png", "-o", "film.gif", "--motion", "one.png"], "bvh"),
+        (["missing.png", "-o", "film.gif"], "missing.png"),
+    ],
+)
+def test_mistakes_of_the_user(photos, arguments, message):
+    before = sorted(photos.iterdir())
+    with pytest.raises(UserError, match=message):
+        main(arguments)
+    assert sorted(photos.iterdir()) == before
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys\nfrom apps.rerender.predict import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_texture_tells_where_it_is_from(avatar):
+    origin = avatar.texture.origin
+    assert {0, 1, 3} <= set(origin.unique().tolist())
+    changed = replace(avatar, displacement=avatar.displacement + 0.01)
+    assert np.abs(changed.vertices - avatar.vertices).max() > 0.001
