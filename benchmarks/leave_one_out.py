@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2500, help=f"of {BATCH} views")
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--only", action="append", metavar="TEXT", help="conditions whose name has it; may be repeated")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
@@ -106,6 +107,8 @@ def main() -> None:
         results["start"] = [_judged(options.output / "start", options.init, exam)]
         print("start", results["start"], flush=True)
     for name, changes in conditions().items():
+        if options.only and not any(text in name for text in options.only):
+            continue
         slug = name.replace(",", "").replace(" ", "_")
         shards = options.output / "data" / slug
         _make(shards, options, changes)
@@ -115,6 +118,7 @@ def main() -> None:
                 _train(run, shards, seed, options)
             results.setdefault(name, []).append(_judged(run, str(run / "weights"), exam))
             print(name, seed, results[name][-1], flush=True)
+        # several processes may share the folder, each with its own --only; the last run without it tells all
         (options.output / "results.json").write_text(json.dumps(results, indent=1))
         (options.output / "table.md").write_text(table(results))
 
