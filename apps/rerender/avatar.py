@@ -12,13 +12,17 @@ from bodymap.errors import UserError
 from bodymap.fitting import BodyFit, fit_body
 from bodymap.fitting.clothed import clothe
 from bodymap.fitting.start import CAMERA_FROM_WORLD
-from bodymap.people.pack import Pack
+from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.rig import Rig
+from bodymap.people.skinning import least_rotation, rotation_vector
 from bodymap.surface import Template, load_template
 from bodymap.types import Correspondence
 from bodymap.warping.fill import FilledTexture, fill_texture
 from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import image_to_texture
+
+_VERTICAL = np.array([0.0, -1.0, 0.0])  # of a camera held level
+_STEEPEST = np.radians(25.0)  # that a camera looks up or down at somebody
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,21 @@ class Avatar:
         """The root joint: what the person turns about."""
         return self.fit.pack.base_heads[0] + self.fit.state.move + self.fit.state.shape @ self._rig.heads_basis[:, 0]
 
+    @cached_property
+    def up(self) -> Float[np.ndarray, " xyz=3"]:
+        """Away from the ground: a standing body is above its feet, whichever way the camera was held."""
+        middle = self.vertices[self._outer].mean(0)
+        support = np.mean([self.vertices[ids].mean(0) for ids in self._feet], 0)
+        way = (middle - support) / np.linalg.norm(middle - support)
+        both_stand = all(self.vertices[ids, 1].mean() > middle[1] + 0.45 for ids in self._feet)
+        # more than that is not the camera: they bend, or hang
+        if not both_stand or way @ _VERTICAL < np.cos(_STEEPEST):
+            return _VERTICAL
+        return way
+
     def turned(self, degrees: float) -> Float[np.ndarray, "vertex=13380 xyz=3"]:
-        """As the photo shows the person, turned about the vertical; positive: the person's left comes to the front."""
-        angle = np.radians(degrees)
-        c, s = np.cos(angle), np.sin(angle)
-        about = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        """As the photo shows the person, turned about ``up``; positive: the person's left comes to the front."""
+        about = rotation_vector(-np.radians(degrees) * self.up)
         return (self.vertices - self.pivot) @ about.T + self.pivot
 
     def posed(self, local: Float[np.ndarray, "bone 3 3"], own_root: bool = False) -> np.ndarray:
@@ -66,10 +80,21 @@ class Avatar:
         """
         local = local.astype(float).copy()
         if not own_root:
-            local[0] = CAMERA_FROM_WORLD @ local[0]
+            local[0] = least_rotation(_VERTICAL, self.up) @ CAMERA_FROM_WORLD @ local[0]
         vertices = self._skinned(local)
-        # both stand on the floor: down is +y
-        return vertices + [0, self.vertices[:, 1].max() - vertices[:, 1].max(), 0]
+        return vertices + self.up * ((self.vertices @ self.up).min() - (vertices @ self.up).min())
+
+    @cached_property
+    def _outer(self) -> np.ndarray:
+        return np.flatnonzero((self.template.vertex_triangles[:, 0] >= 0).cpu().numpy())
+
+    @cached_property
+    def _feet(self) -> tuple[np.ndarray, np.ndarray]:
+        bones = self.fit.pack.bones.labels
+        strongest = self.fit.pack.skin_index[
+            np.arange(SKIN_VERTICES), self.fit.pack.skin_weight[:SKIN_VERTICES].argmax(1)
+        ]
+        return tuple(np.flatnonzero(strongest == bones.index(f"foot.{side}")) for side in "LR")
 
     def _skinned(self, local: np.ndarray) -> np.ndarray:
         state = replace(self.fit.state, local=local)
