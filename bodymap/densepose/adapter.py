@@ -2,7 +2,7 @@
 
     python -m bodymap.densepose.adapter UV_Processed.mat smpl_mean.obj -o densepose.npz
 
-UV_Processed.mat is in DensePose's UV_data; the mesh is SMPL's mean body (7k vertices, any order, metres; a CC-BY copy is
+UV_Processed.mat is in DensePose's UV_data; the mesh is SMPL's mean body (6890 vertices, any order; a CC-BY copy is
 the man of github.com/odedstein/meshes). Our template is fitted to the mesh as to any scan of a person, so that every
 place of one surface has its place on the other. Both files belong to others: keep the adapter to yourself as well.
 """
@@ -208,6 +208,10 @@ def body_in_order(table: ChartTable, path: str | os.PathLike) -> Float[np.ndarra
     height = float(np.ptp(vertices, axis=0).max())
     if not _HEIGHTS[0] <= height <= _HEIGHTS[1]:
         raise UserError(f"The body in {path} measures {height:.3g}, which are no metres; scale it to its true size.")
+    a, b, c = (vertices[triangles[:, k]] - vertices.mean(0) for k in range(3))
+    if (a * np.cross(b, c)).sum() < 0:
+        # inside out; the body being symmetric, its left would be taken for its right
+        triangles = triangles[:, ::-1]
     count = int(table.body_vertex.max()) + 1
     order = in_order_of(table.body_triangles, count, triangles)
     if order is None:

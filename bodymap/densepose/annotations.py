@@ -1,8 +1,8 @@
 """DensePose-COCO's annotation files: people with about a hundred points (I, U, V) each and masks of 14 coarse parts.
 
 The files are COCO's (images, annotations, categories) with these fields more: ``dp_x dp_y`` from 0 to 255 across the
-person's box, ``dp_I`` 1..24, ``dp_U dp_V`` in [0, 1], ``dp_masks`` 14 run-length masks of 256 x 256 over the box. People
-without them are in the picture, but nobody knows their correspondence.
+person's box, ``dp_I`` 1..24, ``dp_U dp_V`` in [0, 1], ``dp_masks``: 14 run-length masks of 256 x 256 over the box.
+People without them are in the picture, but nobody knows their correspondence.
 """
 
 from __future__ import annotations

@@ -136,8 +136,9 @@ def in_order_of(
     """Which vertex of the mesh ``other`` each vertex of the mesh ``triangles`` is, from how they are connected alone.
 
     Published copies of SMPL's body often have its vertices renumbered. Both meshes must hang together and have the
-    same orientation; ``triangles`` may lack a few. A walk over triangles from one matching edge settles everything;
-    edges at vertices of the rarest valence are tried.
+    same orientation (of a symmetric mesh turned inside out this gives the mirror image); ``triangles`` may lack a
+    few. A walk over triangles from one matching edge settles everything; edges at vertices of the rarest valence are
+    tried.
 
     Returns:
         For each of the ``count`` vertices its number in the other mesh; None if they are not the same mesh.
