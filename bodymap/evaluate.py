@@ -3,6 +3,7 @@
 python -m bodymap.evaluate synthetic --json figures.json
 python -m bodymap.evaluate sequences DIR
 python -m bodymap.evaluate photos DIR --sheet sheet.png
+python -m bodymap.evaluate densepose ANNOTATIONS.json PICTURES --adapter densepose.npz
 python -m bodymap.evaluate tables --results figures.json
 """
 
@@ -36,8 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         if path and Path(path).is_dir():
             raise UserError(f"{path} is a folder; give the name of a file.")
     start = time.monotonic()
-    command = {"synthetic": _synthetic, "sequences": _sequences, "photos": _photos, "tables": _tables}[options.command]
-    figures, text = command(options)
+    commands = {
+        "synthetic": _synthetic,
+        "sequences": _sequences,
+        "photos": _photos,
+        "densepose": _densepose,
+        "tables": _tables,
+    }
+    figures, text = commands[options.command](options)
     figures["seconds"] = round(time.monotonic() - start, 1)
     print(text)
     if options.json:
@@ -77,6 +84,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     photos.add_argument("--sheet", metavar="PNG", help="contact sheet: photograph, map, overlay")
     _add_common(photos)
+
+    densepose = commands.add_parser("densepose", help="a set in DensePose-COCO's format, by its official rules")
+    densepose.add_argument("annotations", metavar="JSON", help="such as densepose_coco_2014_minival.json")
+    densepose.add_argument("pictures", metavar="DIR", type=Path, help="the folder with the pictures")
+    densepose.add_argument(
+        "--adapter", metavar="NPZ", required=True, help="made by python -m bodymap.densepose.adapter from your files"
+    )
+    densepose.add_argument("--limit", type=_positive, metavar="N", help="only the first N annotated pictures")
+    densepose.add_argument(
+        "--detections",
+        metavar="DIR",
+        type=Path,
+        help="judge another program's <stem>*.png or .npz there (formats: bodymap.densepose.iuv) instead of our maps",
+    )
+    _add_common(densepose)
 
     tables = commands.add_parser("tables", help="the paper's tables with ours beside them")
     tables.add_argument(
@@ -235,6 +257,30 @@ def _photos(options: argparse.Namespace) -> tuple[dict, str]:
     if options.sheet:
         sheet.write(options.sheet)
     return {**about, "photos": results}, report.photo_report(results)
+
+
+def _densepose(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.densepose.adapter import load_adapter
+    from bodymap.densepose.annotations import read_annotations
+    from bodymap.evaluation import densepose
+    from bodymap.evaluation.progress import Progress
+
+    if options.detections and not options.detections.is_dir():
+        raise UserError(f"There is no folder {options.detections}; give the one with the detections.")
+    pictures = densepose.annotated(read_annotations(options.annotations), options.limit)
+    densepose.check_pictures(pictures, options.pictures)
+    adapter = load_adapter(options.adapter)
+    if options.detections:
+        about, detect = {"detections": str(options.detections)}, densepose.from_files(options.detections)
+    else:
+        model, about = _model(options)
+        detect = densepose.from_model(model.predict_all)
+    name = Path(options.annotations).stem
+    step = Progress(len(pictures), name).step
+    figures = densepose.evaluate_densepose(pictures, options.pictures, adapter, detect, step)
+    return {**about, "annotations": options.annotations, "densepose": figures}, densepose.densepose_report(
+        figures, name
+    )
 
 
 def _tables(options: argparse.Namespace) -> tuple[dict, str]:

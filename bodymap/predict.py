@@ -3,7 +3,9 @@
     python -m bodymap.predict PHOTO... -o DIR [--mask FILE] [--all]
 
 writes for each photo ``DIR/<stem>_map.png`` (colour code), ``<stem>_overlay.png`` and ``<stem>.npz`` (loads back with
-bodymap.correspondence_io); with ``--all`` one set a person: ``<stem>_0_map.png``, ``<stem>_1_map.png``, ...
+bodymap.correspondence_io); with ``--all`` one set a person: ``<stem>_0_map.png``, ``<stem>_1_map.png``, ... With
+``--format iuv --adapter densepose.npz`` it writes instead ``<stem>_iuv.png``, DensePose's IUV picture
+(bodymap.densepose).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from bodymap.errors import UserError, run_command
 if TYPE_CHECKING:
     import numpy as np
 
+    from bodymap.densepose.adapter import Adapter
     from bodymap.predictor import BodyMap
     from bodymap.types import Correspondence
 
@@ -57,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         picture = read_photo(photos[0]) if len(photos) == 1 else None
         mask = None
     check_size(options.size)
+    adapter = _adapter(options)
     find(options.weights)
     foreground = build_foreground(options.foreground)
     _check_folder(options.output)
@@ -76,8 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             photo = picture if picture is not None else read_photo(path)
             for stem, person in _people(model, photo, mask, options.all, path):
-                write(person, photo, output_folder(options.output), stem, model.template.code_version)
-                _report(path, person, options.output / stem)
+                folder = output_folder(options.output)
+                if adapter is not None:
+                    from bodymap.densepose.iuv import iuv_of_map, write_iuv
+
+                    write_iuv(iuv_of_map(adapter, person), folder / f"{stem}_iuv.png")
+                else:
+                    write(person, photo, folder, stem, model.template.code_version)
+                _report(path, person, options.output / stem, options.format)
         except UserError as error:
             if len(photos) == 1:
                 raise
@@ -126,9 +136,23 @@ def write(correspondence: Correspondence, photo: np.ndarray, folder: Path, stem:
         ) from None
 
 
-def _report(path: Path, person: Correspondence, start: Path) -> None:
+def _adapter(options: argparse.Namespace) -> Adapter | None:
+    """What turns maps into IUV pictures; None where nobody asked for them."""
+    if options.format == "maps":
+        if options.adapter is not None:
+            raise UserError("--adapter is only for --format iuv; add that, or leave the adapter out.")
+        return None
+    if options.adapter is None:
+        raise UserError("--format iuv needs --adapter; make one with python -m bodymap.densepose.adapter.")
+    from bodymap.densepose.adapter import load_adapter
+
+    return load_adapter(options.adapter)
+
+
+def _report(path: Path, person: Correspondence, start: Path, what: str) -> None:
     share, confidence = person.mask.mean(), person.confidence[person.mask].mean()
-    print(f"{path} -> {start}.npz, _map.png, _overlay.png ({share:.0%} of the photo, confidence {confidence:.2f})")
+    files = {"maps": f"{start}.npz, _map.png, _overlay.png", "iuv": f"{start}_iuv.png"}[what]
+    print(f"{path} -> {files} ({share:.0%} of the photo, confidence {confidence:.2f})")
 
 
 def _check_folder(folder: Path) -> None:
@@ -146,7 +170,7 @@ def _check_names(photos: Sequence[Path], folder: Path) -> None:
     for path in photos:
         if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
             raise UserError(f"{other} and {path} would be written under the same name; rename one, or map them apart.")
-    outputs = re.compile(r"(_\d+)?_(map|overlay)\.png")
+    outputs = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png")
     for path in photos:
         for other in photos:
             ending = path.name.removeprefix(other.stem)
@@ -170,6 +194,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--all", action="store_true", help="everybody in the photo, the largest first (default: the largest)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("maps", "iuv"),
+        default="maps",
+        help="iuv: DensePose's IUV picture in place of our maps (needs --adapter)",
+    )
+    parser.add_argument(
+        "--adapter", metavar="NPZ", type=Path, help="made by python -m bodymap.densepose.adapter from your files"
     )
     parser.add_argument(
         "--foreground",

@@ -33,6 +33,7 @@ KAPPA_BY_PART: tuple[float, ...] = tuple(
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 MAX_DETECTIONS = 20
+BOX_IOU = 0.8  # from here on a box is taken for an unannotated person's
 AREAS: dict[str, tuple[float, float]] = {"all": (0, math.inf), "medium": (32**2, 96**2), "large": (96**2, math.inf)}
 
 
@@ -74,6 +75,9 @@ class ImageDetections:
         area: (D,) float, pixels.
         true_area: (G,) float, pixels.
         ignored: (G,) bool: a match with this person counts neither for nor against (crowds, no annotation).
+        box_iou: (D, G) float, of the boxes; over a crowd the share of the detection's box that it covers. None: it is
+            not known who is there without an annotation.
+        crowd: (G,) bool: stands for a group, any number of detections may match it; None: nobody does.
     """
 
     similarity: np.ndarray
@@ -81,29 +85,62 @@ class ImageDetections:
     area: np.ndarray
     true_area: np.ndarray
     ignored: np.ndarray
+    box_iou: np.ndarray | None = None
+    crowd: np.ndarray | None = None
 
 
 def match_detections(
     similarity: Float[np.ndarray, "detection person"],
     ignored: Bool[np.ndarray, " person"],
     threshold: float,
+    crowd: Bool[np.ndarray, " person"] | None = None,
 ) -> Int[np.ndarray, " detection"]:
     """Gives every detection, best score first, the free person most like it; -1 where none reaches the threshold.
 
     Args:
         similarity: rows in falling order of score.
         ignored: people who count only where no other fits.
+        crowd: people who are never taken; None: all are.
     """
     taken = np.zeros(similarity.shape[1], bool)
+    single = np.ones_like(taken) if crowd is None else ~crowd
     match = np.full(similarity.shape[0], -1)
     for d, row in enumerate(similarity):
         for candidates in (~taken & ~ignored, ~taken & ignored):
             likeness = np.where(candidates & (row >= threshold), row, -np.inf)
             if len(likeness) and likeness.max() > -np.inf:
-                match[d] = likeness.argmax()
-                taken[match[d]] = True
+                match[d] = _last_best(likeness)
+                taken[match[d]] = single[match[d]]
                 break
     return match
+
+
+def _last_best(values: Float[np.ndarray, " n"]) -> int:
+    """Index of the largest value; of several equal ones the last, which is the one that COCO's evaluator keeps."""
+    return len(values) - 1 - int(values[::-1].argmax())
+
+
+def _with_boxes(
+    image: ImageDetections, order: np.ndarray, ignored: np.ndarray, ignore: np.ndarray
+) -> Bool[np.ndarray, " detection"]:
+    """Which detections are left out once boxes have had their say: the official evaluator forgives one whose box is
+    that of somebody without annotation.
+
+    A detection that fits nobody at the highest threshold takes the flag of the free person whose box its own covers
+    best, from an IoU of BOX_IOU on; at every threshold, which is the evaluator's habit too.
+    """
+    match = match_detections(image.similarity[order], ignored, THRESHOLDS[-1], image.crowd)
+    single = np.ones(len(ignored), bool) if image.crowd is None else ~image.crowd
+    taken = np.zeros(len(ignored), bool)
+    taken[match[match >= 0]] = True
+    out = ignore.copy()
+    for d, row in enumerate(image.box_iou[order]):
+        overlap = np.where((row >= BOX_IOU) & ~(taken & single), row, -np.inf)
+        if match[d] < 0 and len(overlap) and overlap.max() > -np.inf:
+            person = _last_best(overlap)
+            out[d] = ignored[person]
+            taken[person] |= ignored[person]
+    return out
 
 
 def precision_recall(
@@ -111,7 +148,8 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Average precision over 101 recall points, and the highest recall, at one threshold and for people of one size.
 
-    People outside the area range are ignored, and so are unmatched detections outside it, as in COCO.
+    People outside the area range are ignored, and so are unmatched detections outside it, as in COCO; and as in the
+    DensePose evaluator all detections of a picture in which nobody counts, and those that ``box_iou`` excuses.
 
     Returns:
         (precision, recall), both nan where no person counts.
@@ -121,14 +159,16 @@ def precision_recall(
     for image in images:
         order = np.argsort(-image.score, kind="stable")[:MAX_DETECTIONS]
         ignored = image.ignored | (image.true_area < low) | (image.true_area > high)
-        match = match_detections(image.similarity[order], ignored, threshold)
-        outside = (image.area[order] < low) | (image.area[order] > high)
+        match = match_detections(image.similarity[order], ignored, threshold, image.crowd)
         matched = match >= 0
-        of_ignored = np.zeros(len(order), bool)
-        of_ignored[matched] = ignored[match[matched]]
+        ignore = np.full(len(order), bool(ignored.all()))
+        ignore[matched] = ignored[match[matched]]
+        if image.box_iou is not None:
+            ignore = _with_boxes(image, order, ignored, ignore)
+        ignore |= ~matched & ((image.area[order] < low) | (image.area[order] > high))
         scores.append(image.score[order])
-        hits.append(matched & ~of_ignored)
-        counted.append(np.where(matched, ~of_ignored, ~outside))
+        hits.append(matched & ~ignore)
+        counted.append(~ignore)
         people += int((~ignored).sum())
     if not people:
         return math.nan, math.nan
