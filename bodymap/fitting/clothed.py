@@ -21,16 +21,16 @@ from bodymap.types import Correspondence
 
 _PIXELS = 8000
 _FARTHEST = 0.25  # metres: a longer way is a wrong match
-_ACROSS, _OFF = 0.03, 0.06  # metres over which displacements across the line of sight, and off the body, are smooth
-_STAY = 2e-3  # against data of weight 1: what nothing holds stays with the body
-_EDGE_ON = 4.0  # power of the slant: the silhouette says most of what stands off
+_ACROSS, _OFF = 0.015, 0.035  # metres over which displacements across the line of sight, and off the body, are smooth
+_STAY = 2e-4  # against data of weight 1: what nothing holds stays with the body
+_EDGE_ON = 3.0  # power of the slant: the silhouette says most of what stands off
 
 
 def clothe(fit: BodyFit, correspondence: Correspondence) -> Float[np.ndarray, "vertex=13380 xyz=3"]:
     """Displacements of the template's vertices in the rest pose, metres, that carry clothes and hair along.
 
-    Posed again (``posed``), the surface covers what the photo's person covers; where the photo shows nothing it
-    continues smoothly.
+    Added to the rest pose and posed again, the surface covers what the photo's person covers; where the photo shows
+    nothing it continues smoothly.
     """
     t = template()
     triangles = t.triangles.numpy()
@@ -66,12 +66,3 @@ def clothe(fit: BodyFit, correspondence: Correspondence) -> Float[np.ndarray, "v
     linear, _ = rig.blended(fit.state)
     return np.linalg.solve(linear.astype(float), moved[..., None])[..., 0]
 
-
-def posed(fit: BodyFit, displacement: np.ndarray, local: np.ndarray | None = None) -> np.ndarray:
-    """The displaced skin (13380, 3) in the camera's space: in the fitted pose, or with other local rotations."""
-    from dataclasses import replace
-
-    state = fit.state if local is None else replace(fit.state, local=local)
-    rig = Rig(fit.pack)
-    linear, translation = rig.blended(state)
-    return np.einsum("nab,nb->na", linear, rig.rest(state) + displacement) + translation

@@ -67,6 +67,37 @@ def test_doubtful_and_carried_pixels_do_not_count(pack):
         assert np.median(np.linalg.norm(fit.vertices - clean.vertices, axis=1)[below]) < 0.1
 
 
+def test_clothes_are_carried_along(pack):
+    """A body in a coat of four centimetres: bare it is too slim, clothed it covers what was seen, from the side too."""
+    from bodymap.fitting.clothed import clothe
+    from bodymap.people.anatomy import template
+    from bodymap.people.mesh import corner_normals
+
+    body, bare = seen(pack, 3, 0.3)
+    fit = fit_body(bare, pack)
+    skin = fit.vertices
+    normals = corner_normals(skin, template().triangles.numpy())
+    middle = skin[:, 1]
+    coat = 0.04 * ((middle > np.quantile(middle, 0.25)) & (middle < np.quantile(middle, 0.9)))
+    thick = skin + coat[:, None] * normals
+    c = draw(thick, fit.camera, confidence=0.9)
+    c = replace(c, layer=np.where(c.mask, 3, 0).astype(np.int8))
+    displacement = clothe(fit, c)
+    linear, translation = Rig(pack).blended(fit.state)
+    found = np.einsum("nab,nb->na", linear, Rig(pack).rest(fit.state) + displacement) + translation
+    again = draw(found, fit.camera)
+
+    def overlap(a, b):
+        return (a.mask & b.mask).sum() / (a.mask | b.mask).sum()
+
+    assert overlap(again, c) > 0.93 > 0.7 > overlap(draw(skin, fit.camera), c)
+    # away from the head and the feet the whole coat is found, also where it is seen from the front
+    off = np.einsum("na,na->n", found - skin, normals)
+    inner = coat > 0
+    assert 0.015 < np.median(off[inner]) < 0.05
+    assert np.abs(displacement[middle < np.quantile(middle, 0.1)]).mean() < 0.015
+
+
 def test_a_fit_goes_on_from_the_one_before(pack):
     _, c = seen(pack, 60, 3.0)
     first = fit_body(c, pack)
