@@ -135,6 +135,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         default="bodymap",
         help="cse: the coarse stage by itself, the baseline that BodyMap has to beat (it knows no layers)",
     )
+    parser.add_argument("--fit", action="store_true", help="a body fitted to each map has its say (slower)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; without it the GPU if there is one")
     parser.add_argument("--json", metavar="FILE", help="write every figure there")
 
@@ -326,7 +327,7 @@ def _model(options: argparse.Namespace) -> tuple[Any, dict]:
     from bodymap import BodyMap
     from bodymap.predictor import PredictorConfig
 
-    config = PredictorConfig(stage=options.stage)
+    config = PredictorConfig(stage=options.stage, fit=options.fit)
     model = BodyMap.from_pretrained(options.weights, device=options.device, config=config)
     if model.net.cse is None:
         raise UserError("These weights have no coarse stage, which finds people; evaluate ones that have.")
@@ -334,6 +335,7 @@ def _model(options: argparse.Namespace) -> tuple[Any, dict]:
         "bodymap": __version__,
         "weights": options.weights or "shipped",
         "stage": options.stage,
+        "fit": options.fit,
         "parameters": sum(values.numel() for values in model.net.parameters()),
         "device": str(model.device),
     }

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device=options.device,
         dtype=options.dtype,
         foreground=foreground,
-        config=PredictorConfig(size=options.size),
+        config=PredictorConfig(size=options.size, fit=options.fit),
     )
     failures: list[UserError] = []
     for path in photos:
@@ -223,6 +223,11 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=DEFAULT,
         help="longest side of a person's crop for the network, a multiple of 32 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="fit a body to each map and let it have its say where the network is in two minds (some seconds more)",
     )
     return parser
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from bodymap import foreground as masks
@@ -65,6 +65,7 @@ class PredictorConfig:
     piece: int = 512  # large surveys go through the coarse stage in overlapping pieces of at most this side
     decoded: float = 0.3  # foreground probability from which a pixel's surface point is worked out
     edge_radius: int = RADIUS  # of the guided filter at the mask's edge, crop pixels; 0: none
+    fit: bool = False  # fit a body to the map, and let it have its say where the network is in two minds
     passes: int = 1  # runs of the network on a crop; each further one is shown the result of the one before
     finding: FindingConfig = FindingConfig()
 
@@ -312,6 +313,12 @@ class BodyMap:
                 wanted = probability * soft[0, 0].gt(0.05) if given is None else soft[0, 0].float()
                 codes, valid = self._decode(answer.features[0], wanted, fused)
                 condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
+            if self.config.fit:
+                from bodymap.fitting.feedback import body_samples
+
+                expected = body_samples(self.template, codes, valid & (wanted > 0.5))
+                if expected is not None:
+                    codes, valid = self._decode(answer.features[0], wanted, fused, expected)
 
         if given is None:
             region = people.crop_region(person.region, box, shape, size)
@@ -367,10 +374,12 @@ class BodyMap:
         features: Float[Tensor, "channel rows columns"],
         wanted: Float[Tensor, "rows columns"],
         coarse: CSEOutput | None,
+        expected: Int[Tensor, "rows columns"] | None = None,
     ) -> tuple[Float[Tensor, "rows columns 4"], Bool[Tensor, "rows columns"]]:
         """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one).
 
-        Where the coarse stage is given, its posterior and that of the scores decide together.
+        Where the coarse stage is given, its posterior and that of the scores decide together; ``expected``: the samples
+        that a fitted body has there (``fitting.feedback``).
         """
         from bodymap.surface import colour, points
 
@@ -388,6 +397,11 @@ class BodyMap:
             if coarse is not None and self.config.coarse_weight > 0:
                 place = torch.zeros_like(block), block // columns, block % columns
                 evidence = self.config.coarse_weight * self.net.evidence_at(coarse, place, (rows, columns))
+            if expected is not None:
+                from bodymap.fitting.feedback import log_likelihood
+
+                said = log_likelihood(self.template, expected.flatten()[block])
+                evidence = said if evidence is None else evidence + said
             triangle, barycentric, confidence = colour.decode_scores(
                 self.template, scores.float(), "likelihood", evidence
             )

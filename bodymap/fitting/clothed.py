@@ -65,4 +65,3 @@ def clothe(fit: BodyFit, correspondence: Correspondence) -> Float[np.ndarray, "v
     moved[:, :2] = known * across + (1 - known) * stands_off[:, None] * normals[:, :2]
     linear, _ = rig.blended(fit.state)
     return np.linalg.solve(linear.astype(float), moved[..., None])[..., 0]
-

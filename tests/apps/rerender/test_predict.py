@@ -160,8 +160,6 @@ def photos(tmp_path, monkeypatch, model, photo):
     return tmp_path
 
 
-
-
 def test_command(photos, capsys):
     fast = ["--texture", "256", "--size", "96"]
     main(["one.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
