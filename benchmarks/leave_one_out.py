@@ -114,7 +114,7 @@ def main() -> None:
         _make(shards, options, changes)
         for seed in range(options.seeds):
             run = options.output / f"{slug}_{seed}"
-            if not (run / "figures.json").exists():
+            if not (run / "weights").exists():
                 _train(run, shards, seed, options)
             results.setdefault(name, []).append(_judged(run, str(run / "weights"), exam))
             print(name, seed, results[name][-1], flush=True)
@@ -133,7 +133,7 @@ def _make(folder: Path, options: argparse.Namespace, changes: dict) -> None:
 def _train(run: Path, shards: Path, seed: int, options: argparse.Namespace) -> None:
     command = [sys.executable, "-m", "bodymap.train", "--config", f"configs/bodymap/{options.config}.yaml"]
     command += ["--shards", str(shards), "-o", str(run), *(["--init", options.init] if options.init else [])]
-    # by steps alone: minutes would not be the same for all
+    # by steps alone: minutes would not be the same for all; weights are there when they are complete
     command += ["--steps", str(options.steps), "--max-minutes", "600"]
     settings = {
         "train.seed": seed,
@@ -142,6 +142,7 @@ def _train(run: Path, shards: Path, seed: int, options: argparse.Namespace) -> N
         "train.decay": 0.5,
         "train.average": 0.99,
         "train.preview_minutes": 0,
+        "train.save_minutes": 1000,
         "augment.size": list(SIZE),
         "task.stage": "cse",
         "task.cse_pixels": 2000,
