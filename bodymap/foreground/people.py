@@ -44,7 +44,7 @@ class FindingConfig:
     smallest_side: float = 12.0  # cells; sqrt(area) under which a person is looked for again on the next finer grid
     minimum_cells: int = 16  # fewer show nothing
     minimum_share: float = 0.005  # of the largest person's area
-    minimum_confidence: float = 0.08  # mean over the region: about 0.3 for people, below 0.05 for noise
+    minimum_confidence: float = 0.065  # mean over the region: about 0.3 for people, below 0.05 for noise
     maximum_patchiness: float = 0.12  # share of neighbouring cells whose parts do not touch on a body
     overlap: float = 0.3  # share of a region inside another one from which both are the same person
     head_share: float = 0.3  # a second head is at least this share of the largest one's area,
