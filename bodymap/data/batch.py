@@ -2,11 +2,14 @@
 
 *Compact*, on disk and between processes, 8 bytes a pixel:
     image (H, W, 3) uint8; triangle (H, W) int16, -1 outside; barycentric (H, W, 2) uint8, the first two corners in
-    1/255; layer (H, W) int8, 0 exactly where there is no person; facing () float32, radians.
+    1/255; layer (H, W) int8, 0 exactly where there is no person; facing () float32, radians, NaN unknown.
 
 *Batch*, what tasks consume:
     image (B, 3, H, W) float32 in [0, 1]; foreground (B, H, W) bool; triangle (B, H, W) int64, -1 outside;
     barycentric (B, H, W, 3) float32, 0 outside; layer (B, H, W) int64; facing (B,) float32, radians.
+
+Photographs are known in part only. Triangle -1 on the foreground: somebody's pixel whose place nobody knows; synthetic
+people have none. Layer UNKNOWN: the person, in who knows what layer. Layer UNJUDGED: not for any loss to look at.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ Compact = dict[str, np.ndarray]
 
 FIELDS = ("image", "triangle", "barycentric", "layer", "facing")
 LAYER_SKIN = LAYER_NAMES.index("skin")
+UNKNOWN, UNJUDGED = 127, -1  # layers outside LAYER_NAMES, which the layer loss passes over
 
 
 def compact(sample: Sample | Compact) -> Compact:
