@@ -222,14 +222,15 @@ class BodyMapTask:
         embedding = cse.embedding.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
         place = triangle.flatten()[chosen], barycentric.flatten(0, 2)[chosen]
         target, part = points.nearest_sample(template, *place), points.part(template, *place)
+        weight = part_weight(part, head=1.0)
+        if "trust" in batch:
+            weight = weight * batch["trust"][:, 2::4, 2::4][:, :rows, :columns].flatten()[chosen]
         if self._truth is None or self._truth.device != target.device:
             self._truth = soft_truth(template.sample_geodesic, self.config.sigma_geodesic)
         distance = embedding_distance(embedding, self.model.cse.vertex_embedding())
         found = distance.detach().argmin(1)
         return {
-            "embedding": embedding_loss(
-                distance, target, self._truth, self.model_config.cse.sigma, part_weight(part, head=1.0)
-            ),
+            "embedding": embedding_loss(distance, target, self._truth, self.model_config.cse.sigma, weight),
             "cse_silhouette": silhouette_loss(
                 cse.foreground, foreground, judged=self._judged(batch["layer"][:, 2::4, 2::4][:, :rows, :columns])
             ),
@@ -251,9 +252,10 @@ class BodyMapTask:
         scores, pair_scores = self.model.scores(features).float().split([len(chosen), len(wanted) - len(chosen)])
         triangle, barycentric = batch["triangle"].flatten()[chosen], batch["barycentric"].flatten(0, 2)[chosen]
         code = points.code(template, triangle, barycentric)
-        part = points.part(template, triangle, barycentric)
+        weight = part_weight(points.part(template, triangle, barycentric))
+        trust = batch["trust"].flatten()[chosen] if "trust" in batch else None
         terms = {
-            "classification": classification_loss(scores, code, part_weight(part)),
+            "classification": classification_loss(scores, code, weight if trust is None else weight * trust),
             "silhouette": silhouette_loss(prediction.foreground, foreground, judged=self._judged(batch["layer"])),
         }
         if not self.data.densepose:  # nobody annotated layers
@@ -262,7 +264,9 @@ class BodyMapTask:
             some = slice(0, self.config.geodesic_pixels)  # (chosen pixels are in random order)
             log_posterior = colour.sample_log_posterior(template, scores[some])
             target = points.nearest_sample(template, triangle[some], barycentric[some])
-            terms["geodesic"] = geodesic_loss(log_posterior, target, template.sample_geodesic)
+            terms["geodesic"] = geodesic_loss(
+                log_posterior, target, template.sample_geodesic, None if trust is None else trust[some]
+            )
         if pairs is not None:
             terms["consistency"] = self._consistency(batch["image"], pairs, pair_scores, template)
         with torch.no_grad():

@@ -10,6 +10,8 @@
 
 Photographs are known in part only. Triangle -1 on the foreground: somebody's pixel whose place nobody knows; synthetic
 people have none. Layer UNKNOWN: the person, in who knows what layer. Layer UNJUDGED: not for any loss to look at.
+With pseudo-truth there is also trust (H, W) uint8, in 1/255; as a Batch (B, H, W) float32 in [0, 1]: what a known pixel
+counts in the losses on points.
 """
 
 from __future__ import annotations
@@ -72,8 +74,10 @@ def expand(batch: Batch) -> Batch:
         corners = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)
         corners *= (triangle >= 0)[..., None]
     layer = batch["layer"].long()
+    trust = batch.get("trust")
     return {
         **batch,
+        **({} if trust is None else {"trust": trust.float().div_(255) if trust.dtype == torch.uint8 else trust}),
         "image": image.contiguous(),
         "foreground": layer > 0,
         "triangle": triangle,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 # The networks work in patches and strides up to this
 SIZE_MULTIPLE = 32
@@ -11,19 +10,20 @@ SIZE_MULTIPLE = 32
 
 @dataclass(frozen=True)
 class DensePoseConfig:
-    """Annotated photographs to fine-tune on (docs/densepose.md); all three paths are needed.
+    """Annotated photographs to fine-tune on (docs/densepose.md); the first three paths are needed.
 
     Attributes:
         annotations: a DensePose-COCO .json file.
         pictures: the folder with its pictures.
         adapter: made by ``python -m bodymap.densepose.adapter``.
-        mode: "sparse": the truth is what the annotators marked, about a hundred points a person.
+        pseudo_truth: a folder of ``python -m bodymap.densify``, which says something about most of a person's pixels
+            (dense); None: the truth is what the annotators marked, about a hundred points a person (sparse).
     """
 
     annotations: str
     pictures: str
     adapter: str
-    mode: Literal["sparse"] = "sparse"
+    pseudo_truth: str | None = None
 
 
 @dataclass(frozen=True)
