@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bodymap.config import to_dict
 from bodymap.data.augment import Augment
-from bodymap.data.batch import Batch, stack
+from bodymap.data.batch import UNJUDGED, Batch, stack
 from bodymap.data.corruption import CorruptionConfig, corrupt
 from bodymap.data.settings import AugmentConfig, DataConfig
 from bodymap.errors import UserError
@@ -114,6 +114,8 @@ class BodyMapTask:
         self._truth: Tensor | None = None  # soft_truth, on the device of the last batch
         self.trains_cse = config.stage in ("cse", "both") and self.model.cse is not None
         self.trains_fine = config.stage in ("bodymap", "both")
+        if data.densepose and self.trains_fine and self.model.cse is None and self.model.correspondence is not None:
+            raise UserError("data.densepose: points make no correspondence image; the network needs a CSE stage.")
         for module in self.model.children():
             if not (self.trains_cse if module is self.model.cse else self.trains_fine):
                 module.requires_grad_(False)
@@ -141,10 +143,14 @@ class BodyMapTask:
     def batch_source(self):
         from bodymap.training.loader import Loader
 
-        if self.data.shards:
+        if self.data.densepose:
+            from bodymap.data.densepose import AnnotatedPeople
+
+            dataset: Any = AnnotatedPeople(self.data.densepose, self.data.size, self.template)
+        elif self.data.shards:
             from bodymap.data.shards import ShardDataset
 
-            dataset: Any = ShardDataset(self.data.shards)
+            dataset = ShardDataset(self.data.shards)
         else:
             from bodymap.data.synthetic import Shots, SyntheticPeople
 
@@ -211,48 +217,56 @@ class BodyMapTask:
         # the truth at the centre of each coarse pixel
         triangle = batch["triangle"][:, 2::4, 2::4][:, :rows, :columns]
         barycentric = batch["barycentric"][:, 2::4, 2::4][:, :rows, :columns]
-        inside = triangle >= 0
-        chosen = _choose(inside.flatten(), self.config.cse_pixels)
+        foreground = batch["foreground"][:, 2::4, 2::4][:, :rows, :columns]
+        chosen = _choose((foreground & (triangle >= 0)).flatten(), self.config.cse_pixels)
         embedding = cse.embedding.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
         place = triangle.flatten()[chosen], barycentric.flatten(0, 2)[chosen]
         target, part = points.nearest_sample(template, *place), points.part(template, *place)
+        weight = part_weight(part, head=1.0)
+        if "trust" in batch:
+            weight = weight * batch["trust"][:, 2::4, 2::4][:, :rows, :columns].flatten()[chosen]
         if self._truth is None or self._truth.device != target.device:
             self._truth = soft_truth(template.sample_geodesic, self.config.sigma_geodesic)
         distance = embedding_distance(embedding, self.model.cse.vertex_embedding())
         found = distance.detach().argmin(1)
         return {
-            "embedding": embedding_loss(
-                distance, target, self._truth, self.model_config.cse.sigma, part_weight(part, head=1.0)
+            "embedding": embedding_loss(distance, target, self._truth, self.model_config.cse.sigma, weight),
+            "cse_silhouette": silhouette_loss(
+                cse.foreground, foreground, judged=self._judged(batch["layer"][:, 2::4, 2::4][:, :rows, :columns])
             ),
-            "cse_silhouette": silhouette_loss(cse.foreground, inside),
             "facing": facing_loss(cse.facing, batch["facing"]),
             "metric_cse_cm": 100 * template.sample_geodesic[found, target].median() if len(target) else distance.sum(),
         }
 
     def _fine_losses(self, batch: Batch, cse: CSEOutput | None, template: Template) -> dict[str, Tensor]:
-        image, inside = batch["image"], batch["foreground"] & (batch["triangle"] >= 0)
+        image, foreground = batch["image"], batch["foreground"]
+        known = foreground & (batch["triangle"] >= 0)
         prediction = self.model(image, *self._inputs(batch, cse, template))
 
         # Scores only at some foreground pixels, never of the whole image; all of them taken at once, because each
         # taking costs a gradient of the features' full size.
-        chosen = _choose(inside.flatten(), self.config.pixels)
-        pairs = choose_pairs(inside, self.config.pairs) if self.config.losses.consistency else None
-        wanted = chosen if pairs is None else torch.cat([chosen, pairs.flat(inside.shape[1:])])
+        chosen = _choose(known.flatten(), self.config.pixels)
+        pairs = choose_pairs(foreground, self.config.pairs) if self.config.losses.consistency else None
+        wanted = chosen if pairs is None else torch.cat([chosen, pairs.flat(known.shape[1:])])
         features = prediction.features.permute(0, 2, 3, 1).flatten(0, 2)[wanted]
         scores, pair_scores = self.model.scores(features).float().split([len(chosen), len(wanted) - len(chosen)])
         triangle, barycentric = batch["triangle"].flatten()[chosen], batch["barycentric"].flatten(0, 2)[chosen]
         code = points.code(template, triangle, barycentric)
-        part = points.part(template, triangle, barycentric)
+        weight = part_weight(points.part(template, triangle, barycentric))
+        trust = batch["trust"].flatten()[chosen] if "trust" in batch else None
         terms = {
-            "classification": classification_loss(scores, code, part_weight(part)),
-            "silhouette": silhouette_loss(prediction.foreground, batch["foreground"]),
-            "layer": layer_loss(prediction.layer, batch["layer"], layer_weight()),
+            "classification": classification_loss(scores, code, weight if trust is None else weight * trust),
+            "silhouette": silhouette_loss(prediction.foreground, foreground, judged=self._judged(batch["layer"])),
         }
+        if not self.data.densepose:  # nobody annotated layers
+            terms["layer"] = layer_loss(prediction.layer, batch["layer"], layer_weight())
         if self.config.losses.geodesic:
             some = slice(0, self.config.geodesic_pixels)  # (chosen pixels are in random order)
             log_posterior = colour.sample_log_posterior(template, scores[some])
             target = points.nearest_sample(template, triangle[some], barycentric[some])
-            terms["geodesic"] = geodesic_loss(log_posterior, target, template.sample_geodesic)
+            terms["geodesic"] = geodesic_loss(
+                log_posterior, target, template.sample_geodesic, None if trust is None else trust[some]
+            )
         if pairs is not None:
             terms["consistency"] = self._consistency(batch["image"], pairs, pair_scores, template)
         with torch.no_grad():
@@ -294,6 +308,10 @@ class BodyMapTask:
         if self.model.correspondence is None:
             return mask, None
 
+        if self.data.densepose:
+            # a few points make no correspondence image: the network always gets its own
+            return mask, self.model.correspondence_image(cse, size)
+
         correspondence = corrupt(self._true_code(batch, template), batch["foreground"], config.corruption)
         if cse is not None:
             own = self.model.correspondence_image(cse, size)
@@ -305,6 +323,10 @@ class BodyMapTask:
     def _look(self, image: Tensor) -> CSEOutput:
         """The coarse stage; where it is not trained it looks at the mirror image too, as the predictor has it."""
         return self.model.cse(image) if self.trains_cse else self.model.cse.both_ways(image)
+
+    def _judged(self, layer: Tensor) -> Tensor | None:
+        """The pixels that a silhouette loss looks at; None: all, which synthetic people allow."""
+        return layer != UNJUDGED if self.data.densepose else None
 
     def _settle_norms(self) -> None:
         """A stage that is not trained keeps its batch statistics."""

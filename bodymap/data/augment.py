@@ -54,7 +54,7 @@ class Augment:
         flip = draws.chosen(config.flip_share)
         centre, matrix = self._placement(batch, draws, flip)
         points = source_points(centre, matrix, config.size)
-        ghost = _reflects_person(batch["layer"] > 0, points)
+        ghost = _reflects_person(batch["layer"] != 0, points)  # also somebody whom no loss looks at
         result = {
             name: take_nearest(value, points, OUTSIDE.get(name.rsplit("_", 1)[-1], 0))
             if _is_map(value, image)

@@ -2,11 +2,16 @@
 
 *Compact*, on disk and between processes, 8 bytes a pixel:
     image (H, W, 3) uint8; triangle (H, W) int16, -1 outside; barycentric (H, W, 2) uint8, the first two corners in
-    1/255; layer (H, W) int8, 0 exactly where there is no person; facing () float32, radians.
+    1/255; layer (H, W) int8, 0 exactly where there is no person; facing () float32, radians, NaN unknown.
 
 *Batch*, what tasks consume:
     image (B, 3, H, W) float32 in [0, 1]; foreground (B, H, W) bool; triangle (B, H, W) int64, -1 outside;
     barycentric (B, H, W, 3) float32, 0 outside; layer (B, H, W) int64; facing (B,) float32, radians.
+
+Photographs are known in part only. Triangle -1 on the foreground: somebody's pixel whose place nobody knows; synthetic
+people have none. Layer UNKNOWN: the person, in who knows what layer. Layer UNJUDGED: not for any loss to look at.
+With pseudo-truth there is also trust (H, W) uint8, in 1/255; as a Batch (B, H, W) float32 in [0, 1]: what a known pixel
+counts in the losses on points.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ Compact = dict[str, np.ndarray]
 
 FIELDS = ("image", "triangle", "barycentric", "layer", "facing")
 LAYER_SKIN = LAYER_NAMES.index("skin")
+UNKNOWN, UNJUDGED = 127, -1  # layers outside LAYER_NAMES, which the layer loss passes over
 
 
 def compact(sample: Sample | Compact) -> Compact:
@@ -68,8 +74,10 @@ def expand(batch: Batch) -> Batch:
         corners = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)
         corners *= (triangle >= 0)[..., None]
     layer = batch["layer"].long()
+    trust = batch.get("trust")
     return {
         **batch,
+        **({} if trust is None else {"trust": trust.float().div_(255) if trust.dtype == torch.uint8 else trust}),
         "image": image.contiguous(),
         "foreground": layer > 0,
         "triangle": triangle,

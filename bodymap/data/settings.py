@@ -9,19 +9,39 @@ SIZE_MULTIPLE = 32
 
 
 @dataclass(frozen=True)
+class DensePoseConfig:
+    """Annotated photographs to fine-tune on (docs/densepose.md); the first three paths are needed.
+
+    Attributes:
+        annotations: a DensePose-COCO .json file.
+        pictures: the folder with its pictures.
+        adapter: made by ``python -m bodymap.densepose.adapter``.
+        pseudo_truth: a folder of ``python -m bodymap.densify``, which says something about most of a person's pixels
+            (dense); None: the truth is what the annotators marked, about a hundred points a person (sparse).
+    """
+
+    annotations: str
+    pictures: str
+    adapter: str
+    pseudo_truth: str | None = None
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where training people come from.
 
     Attributes:
+        densepose: photographs annotated in DensePose-COCO's format instead of synthetic people; None: synthetic ones.
         shards: folder written by ``python -m bodymap.data.shards``; None makes people on the fly.
         pack: people pack for people made on the fly; None: the small one that ships.
-        size: (height, width) in pixels of people made on the fly.
+        size: (height, width) in pixels of people made on the fly, and of the crops of annotated photographs.
         views_per_person: consecutive views of one person, so that dressing a body pays off.
         seed: of the people.
         render: who takes the pictures of people made on the fly: "workers" (the processes that fetch), "device" (the
             training process, on its device, a batch at a time), or "auto": the device where it is a GPU.
     """
 
+    densepose: DensePoseConfig | None = None
     shards: str | None = None
     pack: str | None = None
     size: tuple[int, int] = (256, 192)
@@ -32,6 +52,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.render not in ("auto", "workers", "device"):
             raise ValueError(f"render must be auto, workers or device, not {self.render!r}.")
+        if self.densepose and self.shards:
+            raise ValueError("densepose and shards exclude each other: a run reads one of the two.")
 
 
 @dataclass(frozen=True)

@@ -223,8 +223,9 @@ TABLE, BODY = REAL / "UV_Processed.mat", REAL / "smpl_mean_man_ccby.obj"
 real = pytest.mark.skipif(not (TABLE.is_file() and BODY.is_file()), reason="needs DensePose's and SMPL's files")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def real_adapter():
+    """The fit takes half a minute: once for all tests."""
     pytest.importorskip("trimesh")
     return make_adapter(TABLE, BODY)
 

@@ -1,5 +1,6 @@
 """Toy adapters: a flat strip on which distances are known by hand, and the template in SMPL's place."""
 
+import functools
 import json
 
 import numpy as np
@@ -37,8 +38,10 @@ def strip_adapter() -> Adapter:
     return Adapter(table, vertices, np.zeros((0, 3)), None)
 
 
+@functools.cache
 def template_adapter(mirrored: bool = False) -> Adapter:
     """The template itself in SMPL's place, its parts as charts: every conversion must give back what it was given.
+    The same object each time, so that its search trees and geodesics are made once.
 
     Args:
         mirrored: give the charts of the left to the right and the other way about.
