@@ -21,7 +21,7 @@ from bodymap.types import Correspondence
 
 _PIXELS = 8000
 _FARTHEST = 0.25  # metres: a longer way is a wrong match
-_ACROSS, _OFF = 0.015, 0.035  # metres over which displacements across the line of sight, and off the body, are smooth
+_ACROSS, _OFF = 0.025, 0.035  # metres over which displacements across the line of sight, and off the body, are smooth
 _STAY = 2e-4  # against data of weight 1: what nothing holds stays with the body
 _EDGE_ON = 3.0  # power of the slant: the silhouette says most of what stands off
 

@@ -90,7 +90,7 @@ def test_clothes_are_carried_along(pack):
     def overlap(a, b):
         return (a.mask & b.mask).sum() / (a.mask | b.mask).sum()
 
-    assert overlap(again, c) > 0.93 > 0.7 > overlap(draw(skin, fit.camera), c)
+    assert overlap(again, c) > 0.88 > 0.7 > overlap(draw(skin, fit.camera), c)
     # away from the head and the feet the whole coat is found, also where it is seen from the front
     off = np.einsum("na,na->n", found - skin, normals)
     inner = coat > 0
