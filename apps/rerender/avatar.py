@@ -22,7 +22,7 @@ from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import image_to_texture
 
 _VERTICAL = np.array([0.0, -1.0, 0.0])  # of a camera held level
-_STEEPEST = np.radians(25.0)  # that a camera looks up or down at somebody
+_STEEPEST = np.radians(32.0)  # camera and fit together: a single view leans bodies towards it
 
 
 @dataclass(frozen=True)
