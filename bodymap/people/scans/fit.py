@@ -106,12 +106,9 @@ class Fitter:
         gradient = jacobian.T @ (scale * data.gradient).astype(np.float32).reshape(-1)
 
         components = len(rig.basis)
-        prior = np.concatenate([np.ones(components), np.repeat(rig.spread**-2.0, 3), np.zeros(3)])
-        away = np.concatenate(
-            [state.shape, *(vector_of_rotation(state.local[j] @ about.local[j].T) for j in rig.joints)]
-        )
+        prior, away = rig.prior(state, about)
         hessian[np.diag_indices_from(hessian)] += prior + 1e-6
-        gradient = gradient - prior * np.concatenate([away, np.zeros(3)])
+        gradient = gradient - prior * away
         change = np.zeros(len(gradient))
         free = np.ones(len(gradient), bool) if free is None else free
         change[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
