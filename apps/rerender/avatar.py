@@ -97,9 +97,7 @@ class Avatar:
         return tuple(np.flatnonzero(strongest == bones.index(f"foot.{side}")) for side in "LR")
 
     def _skinned(self, local: np.ndarray) -> np.ndarray:
-        state = replace(self.fit.state, local=local)
-        linear, translation = self._rig.blended(state)
-        return np.einsum("nab,nb->na", linear, self._rig.rest(state) + self.displacement) + translation
+        return self._rig.posed(replace(self.fit.state, local=local), self.displacement)
 
 
 def make_avatar(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Bodies = list[np.ndarray]
 
-_SIZES = (64, 2048)
+_SIZES, _TEXTURES = (64, 2048), (128, 4096)
 _MOST_FRAMES = 3000
 
 
@@ -43,11 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = check_film(options.output)
     if not _SIZES[0] <= options.size <= _SIZES[1]:
         raise UserError(f"--size must lie between {_SIZES[0]} and {_SIZES[1]} pixels, not {options.size}.")
+    if not _TEXTURES[0] <= options.texture <= _TEXTURES[1]:
+        raise UserError(f"--texture must lie between {_TEXTURES[0]} and {_TEXTURES[1]} texels, not {options.texture}.")
+    if not 1 <= options.fps <= 240:
+        raise UserError(f"--fps must lie between 1 and 240, not {options.fps:g}.")
     if options.frames is not None and not 1 <= options.frames <= _MOST_FRAMES:
         raise UserError(f"--frames must lie between 1 and {_MOST_FRAMES}, not {options.frames}.")
     for path in (options.photo, options.pose):
         if path is not None:
             open_image(path).close()
+            if path.resolve() == output.resolve():
+                raise UserError(f"The output {output} would replace a photo that is read; choose another name.")
     if options.export is not None:
         from apps.rerender.export import check_export
 
@@ -68,15 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.predictor import BodyMap
 
     model = BodyMap.from_pretrained(options.weights, device=options.device)
-    correspondence = _mapped(lambda: model.predict(photo, options.mask), options.photo)
-    avatar = make_avatar(photo, correspondence, texture_size=options.texture)
+    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture)
     if options.pose is not None:
         bodies = _like_photo(avatar, model, options.pose)
     elif bvh is not None:
         bodies = _moving(avatar, bvh, options)
     else:
         bodies = _turning(avatar, options)
-    camera = frame_camera(avatar.fit.camera, bodies[:: max(1, len(bodies) // 12)], options.size)
+    camera = frame_camera(avatar.fit.camera, bodies, options.size)
     frames = (render(avatar, body, camera) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2))
     written = write_film(output, frames, options.fps)
     if options.export is not None:
@@ -104,10 +109,8 @@ def _turning(avatar: Avatar, options: argparse.Namespace) -> Bodies:
 
 def _like_photo(avatar: Avatar, model: BodyMap, path: Path) -> Bodies:
     from bodymap.fitting import fit_body
-    from bodymap.photo import read_photo
 
-    other = fit_body(_mapped(lambda: model.predict(read_photo(path)), path))
-    return [avatar.posed(other.state.local, own_root=True)]
+    return [avatar.posed(fit_body(model.predict(path)).state.local, own_root=True)]
 
 
 def _moving(avatar: Avatar, bvh, options: argparse.Namespace) -> Bodies:
@@ -119,14 +122,6 @@ def _moving(avatar: Avatar, bvh, options: argparse.Namespace) -> Bodies:
     every = np.arange(0, len(bvh.frames), step)[: options.frames or 250]
     pack = avatar.fit.pack
     return [avatar.posed(local) for local in retarget_bvh(bvh, pack.bones, pack.base_heads, every)]
-
-
-def _mapped(predict: Callable, path: Path):
-    try:
-        return predict()
-    except UserError as error:
-        # the model was given the pixels: the user knows the photo by its path
-        raise UserError(str(error).replace("the given array", str(path))) from None
 
 
 def _parser() -> argparse.ArgumentParser:

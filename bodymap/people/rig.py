@@ -131,9 +131,12 @@ class Rig:
         rotation, translation, _ = self.transforms(state)
         return (self.weight @ rotation.reshape(-1, 9)).reshape(-1, 3, 3), self.weight @ translation
 
-    def posed(self, state: State) -> Float[np.ndarray, "vertex xyz=3"]:
+    def posed(
+        self, state: State, displacement: Float[np.ndarray, "vertex xyz=3"] | float = 0.0
+    ) -> Float[np.ndarray, "vertex xyz=3"]:
+        """``displacement``: metres, added to the vertices at rest."""
         linear, translation = self.blended(state)
-        return np.einsum("nab,nb->na", linear, self.rest(state)) + translation
+        return np.einsum("nab,nb->na", linear, self.rest(state) + displacement) + translation
 
     # ------------------------------------------------------------------ derivatives
     def derivatives(self, state: State) -> Derivatives:

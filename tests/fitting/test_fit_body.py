@@ -83,8 +83,7 @@ def test_clothes_are_carried_along(pack):
     c = draw(thick, fit.camera, confidence=0.9)
     c = replace(c, layer=np.where(c.mask, 3, 0).astype(np.int8))
     displacement = clothe(fit, c)
-    linear, translation = Rig(pack).blended(fit.state)
-    found = np.einsum("nab,nb->na", linear, Rig(pack).rest(fit.state) + displacement) + translation
+    found = Rig(pack).posed(fit.state, displacement)
     again = draw(found, fit.camera)
 
     def overlap(a, b):
