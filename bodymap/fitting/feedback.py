@@ -61,5 +61,4 @@ def body_samples(
 
 def log_likelihood(t: Template, expected: Int[Tensor, " point"]) -> Float[Tensor, "point sample"]:
     """Of all samples, for points that a fit expects at these."""
-    near = torch.exp(t.sample_geodesic[expected] ** 2 / (-2 * _SIGMA**2))
-    return _WEIGHT * torch.log(near + _FLOOR)
+    return _WEIGHT * colour.evidence_near(t, expected, _SIGMA, _FLOOR)

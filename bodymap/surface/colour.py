@@ -78,6 +78,18 @@ def decode_scores(
     return tuple(torch.cat(parts) for parts in zip(*blocks, strict=True))  # type: ignore[return-value]
 
 
+def evidence_near(
+    t: Template, expected: Int[Tensor, " point"], sigma: float, floor: float
+) -> Float[Tensor, "point sample"]:
+    """Evidence for ``decode_scores`` of somebody who expects points at these samples.
+
+    Args:
+        sigma: of the guess, metres along the surface.
+        floor: likelihood, relative to the guess', of any other place: the guess may be wrong altogether.
+    """
+    return torch.log(torch.exp(t.sample_geodesic[expected] ** 2 / (-2 * sigma**2)) + floor)
+
+
 def _decode_likelihood(t: Template, scores: Tensor, evidence: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     # to find the place, each sample's nearest bin is enough; samples lead, so that rows are copied whole
     log_p = scores.float().log_softmax(-1)

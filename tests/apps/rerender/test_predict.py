@@ -23,7 +23,6 @@ from bodymap.fitting.picture import draw
 from bodymap.people.skinning import rotation_vector
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template
-from bodymap.visual.video import write_film
 
 
 @pytest.fixture(scope="module")
@@ -123,31 +122,6 @@ def test_mesh_carries_the_texture(avatar, tmp_path):
     origin = avatar.vertices - avatar.pivot
     nearest = np.linalg.norm(mesh.vertices[:, None, :2] * [1, -1] - origin[None, ::50, :2], axis=-1).argmin(0)
     assert np.median(np.abs(colour[nearest] / 255 - t.code[::50].numpy()).max(-1)) < 0.25
-
-
-@pytest.mark.parametrize("ending", [".mp4", ".gif", ".webp", ".png"])
-def test_films(tmp_path, ending):
-    frames = [np.full((32, 48, 3), (60 * k, 100, 200), np.uint8) for k in range(4)]
-    written = write_film(tmp_path / f"film{ending}", iter(frames), fps=10)
-    if ending == ".png":
-        assert [p.name for p in written] == [f"film_{k:04d}.png" for k in range(4)]
-        back = [np.asarray(Image.open(p)) for p in written]
-    else:
-        back = list(iio.imread(written[0], index=...))
-    assert len(back) == 4
-    for frame, found in zip(frames, back, strict=True):
-        assert np.abs(frame.astype(int) - found[..., :3]).max() < 16
-    assert not [p for p in tmp_path.iterdir() if p.suffix != ending]
-
-
-def test_one_frame_keeps_its_name_and_bad_names_are_refused(tmp_path):
-    assert write_film(tmp_path / "one.png", [np.zeros((8, 8, 3), np.uint8)]) == [tmp_path / "one.png"]
-    assert (tmp_path / "one.png").is_file() and len(list(tmp_path.iterdir())) == 1
-    for path, message in ((tmp_path / "film.avi", "must end in"), (tmp_path / "no" / "film.gif", "does not exist")):
-        with pytest.raises(UserError, match=message):
-            write_film(path, [np.zeros((8, 8, 3), np.uint8)])
-    with pytest.raises(UserError, match="no frames"):
-        write_film(tmp_path / "none.gif", [])
 
 
 @pytest.fixture
