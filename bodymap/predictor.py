@@ -11,7 +11,7 @@ network on one person's crop) and ``expand`` (a reading to the photo's own resol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,8 @@ from torch import Tensor
 
 from bodymap import foreground as masks
 from bodymap.cropping import DEFAULT, MULTIPLE, check_size, crop_of, pieces_of, resized, round_to
+from bodymap.decoding import Evidence as SurfaceEvidence
+from bodymap.decoding import decode_crop
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, expand, without
 from bodymap.foreground import people
@@ -42,11 +44,6 @@ if TYPE_CHECKING:
 
     Photo = str | os.PathLike | Image.Image | np.ndarray
     Mask = str | os.PathLike | Image.Image | np.ndarray
-
-_PIXELS = 1 << 12  # foreground pixels whose scores and evidence are held at a time
-
-# pixels (row * columns + column) of a crop -> log likelihoods of the template's samples there, up to a constant a pixel
-_Evidence = Callable[[Int[Tensor, " n"]], Float[Tensor, "n sample"]]
 
 
 @dataclass(frozen=True)
@@ -310,7 +307,7 @@ class BodyMap:
             probability, codes, valid, layer = self._coarse_answer(coarse, shape)
         else:
             condition = self._condition(coarse, shape, box, guide)
-            evidence: list[_Evidence] = []
+            evidence: list[SurfaceEvidence] = []
             # a guide takes the coarse stage's place; an RGB-only network knows nothing of it
             if coarse is not None and guide is None and self.net.correspondence is not None:
                 evidence += self._coarse_evidence(coarse, shape)
@@ -331,12 +328,12 @@ class BodyMap:
                 codes, valid = self._decode(answer.features[0], wanted, evidence)
                 condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
             if self.config.fit:
-                from bodymap.fitting.feedback import body_samples, log_likelihood
+                from bodymap.fitting.feedback import body_samples, evidence_of_body
 
                 expected = body_samples(self.template, codes, valid & (wanted > 0.5))
                 if expected is not None:
-                    says = lambda pixels: log_likelihood(self.template, expected.flatten()[pixels])  # noqa: E731
-                    codes, valid = self._decode(answer.features[0], wanted, [*evidence, says])
+                    evidence.append(evidence_of_body(self.template, expected))
+                    codes, valid = self._decode(answer.features[0], wanted, evidence)
             if memory is not None:
                 codes = memory.steadied_codes(codes)
 
@@ -389,14 +386,14 @@ class BodyMap:
             image = torch.where(known, values, image)
         return image
 
-    def _coarse_evidence(self, coarse: CSEOutput, shape: tuple[int, int]) -> list[_Evidence]:
+    def _coarse_evidence(self, coarse: CSEOutput, shape: tuple[int, int]) -> list[SurfaceEvidence]:
         """The coarse stage's posterior, to be decoded together with the scores."""
         if self.config.coarse_weight <= 0:
             return []
 
-        def says(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n sample"]:
+        def says(pixels: Int[Tensor, "block pixel"], samples: Int[Tensor, "block candidate"] | None) -> Tensor:
             place = torch.zeros_like(pixels), pixels // shape[1], pixels % shape[1]
-            return self.config.coarse_weight * self.net.evidence_at(coarse, place, shape)
+            return self.config.coarse_weight * self.net.evidence_at(coarse, place, shape, samples)
 
         return [says]
 
@@ -404,33 +401,19 @@ class BodyMap:
         self,
         features: Float[Tensor, "channel rows columns"],
         wanted: Float[Tensor, "rows columns"],
-        evidence: Sequence[_Evidence] = (),
+        evidence: Sequence[SurfaceEvidence] = (),
     ) -> tuple[Float[Tensor, "rows columns 4"], Bool[Tensor, "rows columns"]]:
-        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one).
-
-        Args:
-            evidence: whatever else knows something; the posteriors are multiplied.
-        """
-        from bodymap.surface import colour, points
-
-        rows, columns = wanted.shape
+        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one)."""
         valid = wanted > min(self.config.decoded, float(wanted.max()) / 2)
         if not valid.any():
             valid = torch.ones_like(valid)
-        index = valid.flatten().nonzero()[:, 0]
         gathered = features.flatten(1).T
-        codes = torch.zeros(rows * columns, 4, device=self.device)
-        for block in index.split(_PIXELS):
+
+        def scores(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n 3 256"]:
             with self._arithmetic():
-                scores = self.net.scores(gathered[block])
-            said = [says(block) for says in evidence]
-            together = torch.stack(said).sum(0) if len(said) > 1 else said[0] if said else None
-            triangle, barycentric, confidence = colour.decode_scores(
-                self.template, scores.float(), "likelihood", together
-            )
-            code = points.code(self.template, triangle, barycentric)
-            codes[block] = torch.cat([code, confidence[:, None]], -1)
-        return codes.view(rows, columns, 4), valid
+                return self.net.scores(gathered[pixels])
+
+        return decode_crop(self.template, scores, valid, evidence), valid
 
     # --------------------------------------------------------------------------------------------------- 3. expand
 

@@ -79,7 +79,7 @@ def test_memory_speaks_for_the_remembered_place():
     assert memory.known.all()
     chosen = torch.arange(0, len(t.samples), 97)
     memory.codes.view(-1, 4)[: len(chosen), :3] = t.sample_code[chosen]
-    said = memory.evidence(t)(torch.arange(len(chosen)))
+    said = memory.evidence(t)(torch.arange(len(chosen))[None], None)[0]
     assert said.shape == (len(chosen), len(t.samples)) and torch.isfinite(said).all()
     assert (t.sample_geodesic[said.argmax(1), chosen] < 0.03).float().mean() > 0.95
 
