@@ -46,7 +46,8 @@ class Memory:
         if condition is None:
             return None
         remembered = self.codes.permute(2, 0, 1)[None]
-        surer = self.known & (self.foreground > 0.5) & (self.codes[..., 3] > condition[0, 3])
+        # inside the coarse stage's own silhouette: a mask that fed on itself would grow from frame to frame
+        surer = self.known & (condition[0, 3] > 0) & (self.codes[..., 3] > condition[0, 3])
         return torch.where(surer, remembered, condition)
 
     def evidence(self, t: Template) -> Callable[[Tensor, Tensor | None], Tensor]:
