@@ -23,6 +23,7 @@ from bodymap.fitting.picture import draw
 from bodymap.people.skinning import rotation_vector
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template
+from bodymap.visual.video import write_film
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +140,12 @@ def test_command(photos, capsys):
     main(["one.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
     main(["one.png", "--frames", "3", "-o", "turn.gif", *fast])
     main(["one.png", "--pose", "two.png", "-o", "posed.webp", *fast])
-    assert len(iio.imread("turn.gif")) == 3
+    write_film("walk.gif", [code_photo(240, angle).image for angle in (0.0, 0.2, 0.4)], fps=10)
+    main(["one.png", "--driving", "walk.gif", "--frames", "2", "-o", "driven.gif", *fast])
+    assert len(iio.imread("turn.gif")) == 3 and len(iio.imread("driven.gif")) == 2
     names = sorted(p.name for p in photos.iterdir())
-    assert names == ["one.png", "person.glb", "posed.webp", "side.png", "turn.gif", "two.png"]
+    made = ["driven.gif", "person.glb", "posed.webp", "side.png", "turn.gif"]
+    assert names == sorted([*made, "one.png", "two.png", "walk.gif"])
     assert "seen" in capsys.readouterr().err
 
 
@@ -157,6 +161,7 @@ def test_command(photos, capsys):
         (["one.png", "--pose", "two.png", "-o", "two.png"], "would replace"),
         (["one.png", "-o", "film.gif", "--export", "person.obj"], "glb"),
         (["one.png", "-o", "film.gif", "--motion", "one.png"], "bvh"),
+        (["one.png", "-o", "film.gif", "--driving", "none.mp4"], "does not exist"),
         (["missing.png", "-o", "film.gif"], "missing.png"),
     ],
 )
