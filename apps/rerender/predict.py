@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--fps must lie between 1 and 240, not {options.fps:g}.")
     if options.frames is not None and not 1 <= options.frames <= _MOST_FRAMES:
         raise UserError(f"--frames must lie between 1 and {_MOST_FRAMES}, not {options.frames}.")
-    for path in (options.photo, options.pose):
+    for path in (options.photo, options.pose, *options.also):
         if path is not None:
             open_image(path).close()
             if path.resolve() == output.resolve():
@@ -80,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.predictor import BodyMap
 
     model = BodyMap.from_pretrained(options.weights, device=options.device)
-    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture)
+    more = [(read_photo(path), model.predict(path)) for path in options.also]
+    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture, more=more)
     if options.pose is not None:
         bodies = _like_photo(avatar, model, options.pose)
     elif bvh is not None:
@@ -156,6 +157,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m apps.rerender.predict", description="The person of a photograph in a new view or pose."
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument(
+        "--also", type=Path, nargs="+", default=[], metavar="PHOTO", help="more photos of this person in these clothes"
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--turn", type=float, default=360.0, metavar="DEG", help="about the vertical (%(default)s)")
     what.add_argument("--pose", type=Path, metavar="PHOTO", help="as the person of another photograph stands")

@@ -100,6 +100,20 @@ def test_up_is_where_a_standing_body_is_above_its_feet(avatar):
     assert half[0] == pytest.approx(half[1], rel=0.2)
 
 
+def test_a_second_photo_shows_what_the_first_one_hides(avatar, model, photo):
+    behind = code_photo(240, np.pi).image
+    both = make_avatar(photo, model.predict(photo), texture_size=512, more=[(behind, model.predict(behind))])
+    alone, together = ((a.texture.origin == 1).float().mean() for a in (avatar, both))
+    assert together > 1.4 * alone
+    assert np.allclose(both.vertices, avatar.vertices)
+    camera = frame_camera(both.fit.camera, [both.turned(180)], 240)
+    assert (
+        np.median(code_error(both, both.turned(180), camera))
+        < 6
+        < np.median(code_error(avatar, avatar.turned(180), camera))
+    )
+
+
 def test_framing_keeps_everything_in_the_picture(avatar):
     bodies = [avatar.turned(a) for a in (0, 90, 200)]
     camera = frame_camera(avatar.fit.camera, bodies, 300)
@@ -137,7 +151,7 @@ def photos(tmp_path, monkeypatch, model, photo):
 
 def test_command(photos, capsys):
     fast = ["--texture", "256", "--size", "96"]
-    main(["one.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
+    main(["one.png", "--also", "two.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
     main(["one.png", "--frames", "3", "-o", "turn.gif", *fast])
     main(["one.png", "--pose", "two.png", "-o", "posed.webp", *fast])
     write_film("walk.gif", [code_photo(240, angle).image for angle in (0.0, 0.2, 0.4)], fps=10)
