@@ -63,6 +63,7 @@ class PredictorConfig:
     margin: float = 0.12  # of the person's longer side, around the box found
     enlarge: float = 3.0  # people smaller than size are scaled up by at most this
     survey_sides: tuple[int, ...] = (224, 448, 896)  # shorter sides of the whole photo when people are looked for
+    survey_enlarge: float = 2.5  # for that, photos are scaled up by at most this: people far away are small
     piece: int = 512  # large surveys go through the coarse stage in overlapping pieces of at most this side
     decoded: float = 0.3  # foreground probability from which a pixel's surface point is worked out
     edge_radius: int = RADIUS  # of the guided filter at the mask's edge, crop pixels; 0: none
@@ -205,17 +206,34 @@ class BodyMap:
         levels: list[Evidence] = []
         found: list[Person] = []
         for side in self.config.survey_sides:
-            if levels and side > min(photo.shape[:2]):
+            if levels and side > self.config.survey_enlarge * min(photo.shape[:2]):
                 break  # no further detail to be had
-            levels.append(self._survey(photo, side))
+            # after that only what the looks at the whole photo left open
+            where = (
+                people.worth_a_closer_look(levels[-1], found, self.config.finding)
+                if len(levels) >= people.WHOLE
+                else None
+            )
+            if where is not None and not where.any():
+                break
+            levels.append(self._survey(photo, side, where))
             found = people.find_people(levels, photo.shape[:2], self.config.finding)
             large = [p for p in found if np.sqrt(p.region.sum()) >= self.config.finding.smallest_side]
             if large and not everyone:
                 break
         return found
 
-    def _survey(self, photo: UInt8[np.ndarray, "height width rgb=3"], side: int) -> Evidence:
-        """The coarse stage on the whole photo, its shorter side scaled to ``side``, in overlapping pieces."""
+    def _survey(
+        self,
+        photo: UInt8[np.ndarray, "height width rgb=3"],
+        side: int,
+        where: Bool[np.ndarray, "cells_down cells_across"] | None = None,
+    ) -> Evidence:
+        """The coarse stage on the whole photo, its shorter side scaled to ``side``, in overlapping pieces.
+
+        Args:
+            where: only pieces that hold some of this; None: all of them.
+        """
         from bodymap.surface import colour, points
 
         height, width = photo.shape[:2]
@@ -226,8 +244,11 @@ class BodyMap:
         shape = rows // 4, columns // 4
         probability, confidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         codes, depth = np.zeros((*shape, 3), np.float32), np.full(shape, -1.0)
+        wanted = np.ones(shape, bool) if where is None else people.resample_region(where, shape)
         for box, deep in pieces_of((rows, columns), self.config.piece, MULTIPLE):
             left, top, right, bottom = box
+            if not wanted[top // 4 : bottom // 4, left // 4 : right // 4].any():
+                continue
             with self._arithmetic():
                 output = self.net.cse(self._tensor(picture[top:bottom, left:right]))
             cells = slice(top // 4, bottom // 4), slice(left // 4, right // 4)
