@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bodymap.people.film import backdrop
+from bodymap.people.film.arrays import structs, view
 from bodymap.people.film.blur import gaussian_blur
 from bodymap.people.film.stagehand import Geometry
 from bodymap.people.film.texels import texels
@@ -61,20 +62,20 @@ def paint_backdrops(
         (count, height * width),
         inputs=[
             g.scenes,
-            wp.array(surrounds, dtype=backdrop.Surround, device=where),
-            wp.array(boxes, dtype=backdrop.Box, device=where),
-            wp.from_torch(torch.from_numpy(touching).to(device), dtype=wp.vec2),
-            wp.from_torch(torch.from_numpy(axes).to(device), dtype=wp.mat33),
-            wp.from_torch(torch.from_numpy(directions).to(device), dtype=wp.mat33),
-            wp.from_torch(irradiance, dtype=wp.vec3),
-            wp.from_torch(sun_keys, dtype=wp.uint64),
-            wp.from_torch(g.sun_low),
-            wp.from_torch(g.sun_high),
+            structs(surrounds, device),
+            structs(boxes, device),
+            view(torch.from_numpy(touching).to(device), dtype=wp.vec2),
+            view(torch.from_numpy(axes).to(device), dtype=wp.mat33),
+            view(torch.from_numpy(directions).to(device), dtype=wp.mat33),
+            view(irradiance, dtype=wp.vec3),
+            view(sun_keys, dtype=wp.uint64),
+            view(g.sun_low),
+            view(g.sun_high),
             # what is out of focus is blurred over, so it is painted everywhere
-            wp.from_torch(cover * focused),
+            view(cover * focused),
             height,
             width,
-            wp.from_torch(out, dtype=wp.vec3),
+            view(out, dtype=wp.vec3),
         ],
         device=where,
     )
