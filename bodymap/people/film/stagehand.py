@@ -112,9 +112,10 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
     starts_w, world_w = view(starts, dtype=wp.int32), view(world, dtype=wp.vec3)
     bones_w = view(bones, dtype=wp.vec4)
     wp.launch(geometry.pose_kernel, count, inputs=[cast, starts_w, bones_w, world_w], device=where)
-    for actor, start in zip(actors, vertex_starts, strict=False):
-        for first, vertices in actor.draped:
-            world[start + first : start + first + len(vertices)] = send(vertices, np.float32)
+    hanging = [(s + first, v) for actor, s in zip(actors, vertex_starts, strict=False) for first, v in actor.draped]
+    if hanging:
+        places = send(np.concatenate([np.arange(s, s + len(v)) for s, v in hanging]), np.int64)
+        world[places] = send(np.concatenate([v for _, v in hanging]), np.float32)
 
     total = torch.zeros(count, 5, dtype=torch.int32, device=device)
     face_w, total_w = view(face_table, dtype=wp.int32), view(total, dtype=wp.int32)

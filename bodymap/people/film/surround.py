@@ -79,8 +79,9 @@ def paint_backdrops(
         ],
         device=where,
     )
-    for n, take in enumerate(g.takes):
-        if take.backdrop.defocus > 0:
-            picture = out[n].view(height, width, 3).permute(2, 0, 1)
-            out[n] = gaussian_blur(picture, take.backdrop.defocus * height / 256).permute(1, 2, 0).reshape(-1, 3)
+    soft = [n for n, take in enumerate(g.takes) if take.backdrop.defocus > 0]
+    if soft:
+        pictures = out[soft].view(-1, height, width, 3).permute(0, 3, 1, 2).contiguous()
+        blurred = gaussian_blur(pictures, [g.takes[n].backdrop.defocus * height / 256 for n in soft])
+        out[soft] = blurred.permute(0, 2, 3, 1).reshape(len(soft), -1, 3)
     return out
