@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from bodymap.people.anatomy import template
 from bodymap.people.config import PeopleConfig
 from bodymap.people.face import draw_face
-from bodymap.people.mesh import Mesh, Piece, join
+from bodymap.people.mesh import Mesh, Piece, join, used_vertices
 from bodymap.people.outfit import dress
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body, draw_body, with_face
@@ -128,7 +128,7 @@ def assemble(seed: int, body: Body, pieces: tuple[Piece, ...]) -> Person:
     """The person of these pieces; the first is the skin."""
     starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])[:-1]
     mesh = join(pieces)
-    drawn = np.unique(mesh.triangles.numpy())
+    drawn = used_vertices(mesh.triangles.numpy(), len(mesh.vertices))
     return Person(
         seed=seed,
         body=body,
