@@ -57,9 +57,13 @@ KINDS: dict[str, Cut] = {
     "shirt": Cut("upper", hem=0.08, sleeve=0.93, ease=0.011, loose=0.014, neck=0.48),
     "hoodie": Cut("upper", hem=0.05, sleeve=0.95, ease=0.018, loose=0.024, neck=0.6, depth=0.4),
     "dress": Cut("upper", hem=0.52, sleeve=0.2, ease=0.01, loose=0.01, flare=0.3),
+    "tunic": Cut("upper", hem=0.2, sleeve=0.62, ease=0.011, loose=0.012, flare=0.12, depth=0.8),
+    "sweater": Cut("upper", hem=0.02, sleeve=0.97, ease=0.016, loose=0.018, neck=0.5, depth=0.3),
     "trousers": Cut("lower", hem=0.94, legged=True, ease=0.006, loose=0.01),
     "wide trousers": Cut("lower", hem=0.95, legged=True, ease=0.006, loose=0.012, flare=0.1),
     "shorts": Cut("lower", hem=0.42, legged=True, ease=0.006, loose=0.016, flare=0.04),
+    "cropped trousers": Cut("lower", hem=0.7, legged=True, ease=0.006, loose=0.008),
+    "culottes": Cut("lower", hem=0.62, legged=True, ease=0.006, loose=0.012, flare=0.14),
     "skirt": Cut("lower", hem=0.48, ease=0.006, loose=0.006, flare=0.28),
     "long skirt": Cut("lower", hem=0.82, ease=0.006, loose=0.006, flare=0.22),
 }
