@@ -39,8 +39,8 @@ class SolverConfig:
     """
 
     substeps: int = 10
-    iterations: int = 4
-    linear_iterations: int = 20
+    iterations: int = 3
+    linear_iterations: int = 14
     stretch: float = 2e3
     bend: float = 2e-6
     density: float = 0.2
