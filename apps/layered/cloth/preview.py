@@ -25,7 +25,9 @@ def picture(
     camera = camera_looking_at(tuple(eye), centre, np.radians(24), size)
     starts = np.cumsum([0, *(len(v) for v, _ in layers)])
     vertices = torch.from_numpy(np.concatenate([v for v, _ in layers]).astype(np.float32))
-    triangles = torch.from_numpy(np.concatenate([f + s for (_, f), s in zip(layers, starts, strict=False)]).astype(np.int64))
+    triangles = torch.from_numpy(
+        np.concatenate([f + s for (_, f), s in zip(layers, starts, strict=False)]).astype(np.int64)
+    )
     layer = torch.from_numpy(np.repeat(np.arange(len(layers)), [len(f) for _, f in layers]))
     seen = rasterize(clip_from_world(vertices, camera), triangles, size)[0]
     inside = seen.triangle[0] >= 0
