@@ -1,6 +1,7 @@
 """Measures BodyMap: on synthetic people with exact truth, on folders of photographs, and beside the paper's numbers.
 
 python -m bodymap.evaluate synthetic --json figures.json
+python -m bodymap.evaluate breaks --count 24 --sheet worst.jpg
 python -m bodymap.evaluate sequences DIR
 python -m bodymap.evaluate photos DIR --sheet sheet.png
 python -m bodymap.evaluate densepose ANNOTATIONS.json PICTURES --adapter densepose.npz
@@ -10,6 +11,7 @@ python -m bodymap.evaluate tables --results figures.json
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -39,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.monotonic()
     commands = {
         "synthetic": _synthetic,
+        "breaks": _breaks,
         "sequences": _sequences,
         "photos": _photos,
         "densepose": _densepose,
@@ -61,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     synthetic = commands.add_parser("synthetic", help="two test sets of synthetic people, the same ones every time")
     _add_synthetic(synthetic)
     synthetic.add_argument("--sheet", metavar="PNG", help="contact sheet: picture, map, overlay")
+
+    breaks = commands.add_parser("breaks", help="where it breaks: accuracy by size, view, light, place; the worst ones")
+    _add_pictures(breaks)
+    breaks.add_argument(
+        "--heights",
+        type=int,
+        metavar="N",
+        help="first N pictures of each set also with persons of 64 to 1024 pixels (a third of them; 0: none)",
+    )
+    breaks.add_argument("--sheet", metavar="FILE", help="the worst pictures (.png or .jpg): truth, map, error")
+    _add_common(breaks)
 
     sequences = commands.add_parser("sequences", help="temporal consistency on stored sequences of synthetic people")
     sequences.add_argument("folder", metavar="DIR", help="made by python -m bodymap.data.testset sequences")
@@ -109,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_synthetic(parser: argparse.ArgumentParser) -> None:
+    _add_pictures(parser)
+    parser.add_argument("--no-checks", action="store_true", help="only the predictor: skip CSE alone, zeroed, shuffled")
+    _add_common(parser)
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pack", metavar="FILE", help="the people pack; without it the shipped one")
     parser.add_argument(
         "--stored",
@@ -121,8 +141,6 @@ def _add_synthetic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="HxW", help="of the pictures, such as 384x288; else as in training"
     )
-    parser.add_argument("--no-checks", action="store_true", help="only the predictor: skip CSE alone, zeroed, shuffled")
-    _add_common(parser)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -205,6 +223,42 @@ def _synthetic(options: argparse.Namespace) -> tuple[dict, str]:
     made = {"stored": options.stored} if options.stored else {"pack": options.pack or "shipped"}
     figures = {**about, **made, "size": None if options.stored else list(config.size), "synthetic": results}
     return figures, report.synthetic_report(results) + "\n\n" + report.paper_report(results)
+
+
+def _breaks(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.data.testset import TEST_SETS
+    from bodymap.evaluation import breaks
+    from bodymap.evaluation.progress import Progress
+    from bodymap.surface import load_template
+
+    pictures: list[Any] = []
+    counts = []
+    for which in TEST_SETS:
+        count, made = _break_pictures(options, which)
+        counts.append(count)
+        pictures.append(made)
+    model, about = _model(options)
+    gallery = breaks.Gallery(load_template()) if options.sheet else None
+    records: list[Any] = []
+    try:
+        for which, count, made in zip(TEST_SETS, counts, pictures, strict=True):
+            resized = min(count, -(-count // 3) if options.heights is None else options.heights)
+            step = Progress(count + resized * len(breaks.HEIGHTS), which.title).step
+            predict = _forgiving(model)
+            records.extend(breaks.evaluate_breaks(load_template(), made, predict, resized, gallery, step))
+    except KeyboardInterrupt:  # an hour's work: what is there is told
+        print("stopped; the tables are of the pictures so far", file=sys.stderr)
+    if not records:
+        raise UserError("Not one picture was judged; nothing to tell.")
+    if gallery is not None:
+        from bodymap.evaluation.sheet import write_picture
+
+        write_picture(gallery.sheet(), options.sheet)
+    figures = breaks.summarise(records)
+    about |= {"pack": options.pack or "shipped", "stored": options.stored}
+    from dataclasses import asdict
+
+    return {**about, "breaks": figures, "records": [asdict(r) for r in records]}, breaks.report(figures)
 
 
 def _sequences(options: argparse.Namespace) -> tuple[dict, str]:
@@ -308,6 +362,35 @@ def _pack(path: str | None) -> Any:
     from bodymap.people.pack import Pack
 
     return Pack.load(path)
+
+
+def _break_pictures(options: argparse.Namespace, which: Any) -> tuple[int, Any]:
+    """How many pictures of a set, and an iterator over them as ``evaluation.breaks.Picture``."""
+    from dataclasses import replace
+
+    from bodymap.evaluation.breaks import Picture
+
+    if options.stored:
+        if options.pack or options.size:
+            raise UserError("Stored pictures have their pack and size already; leave --pack and --size out.")
+        count, samples = _stored(options.stored, which, options.count)
+        return count, (Picture(f"{which.name} {number}", sample) for number, sample in enumerate(samples))
+    from bodymap.data.testset import draw_test_picture
+    from bodymap.people import PeopleConfig
+
+    pack, config = _pack(options.pack), PeopleConfig(size=options.size or (512, 384), covered=True)
+
+    def enlarge(number: int, factor: float) -> Any:
+        larger = replace(config, size=tuple(round(side * factor) for side in config.size))
+        return draw_test_picture(which, number, pack, larger)
+
+    count = options.count or COUNT
+    return count, (
+        Picture(
+            f"{which.name} {number}", draw_test_picture(which, number, pack, config), functools.partial(enlarge, number)
+        )
+        for number in range(count)
+    )
 
 
 def _stored(folder: str, which: Any, most: int | None) -> tuple[int, Any]:
