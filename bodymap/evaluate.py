@@ -5,13 +5,13 @@ python -m bodymap.evaluate breaks --count 24 --sheet worst.jpg
 python -m bodymap.evaluate sequences DIR
 python -m bodymap.evaluate photos DIR --sheet sheet.png
 python -m bodymap.evaluate densepose ANNOTATIONS.json PICTURES --adapter densepose.npz
-python -m bodymap.evaluate tables --results figures.json
+python -m bodymap.evaluate tables --only 2 -o runs/tables
+python -m bodymap.evaluate figures -o runs/tables --sheet figure.jpg
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import sys
 import time
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; tables go to stdout, progress to stderr."""
     options = _parser().parse_args(arguments)
     # what takes an hour to compute must not fail when it is written
-    for path in (options.json, getattr(options, "sheet", None)):
+    for path in (getattr(options, "json", None), getattr(options, "sheet", None)):
         if path and not Path(path).resolve().parent.is_dir():
             raise UserError(f"The folder {Path(path).parent} does not exist; create it, or choose another output.")
         if path and Path(path).is_dir():
@@ -46,11 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
         "photos": _photos,
         "densepose": _densepose,
         "tables": _tables,
+        "figures": _figures,
     }
     figures, text = commands[options.command](options)
     figures["seconds"] = round(time.monotonic() - start, 1)
     print(text)
-    if options.json:
+    if getattr(options, "json", None):
         from bodymap.evaluation.report import write_json
 
         write_json(figures, options.json)
@@ -114,11 +115,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_common(densepose)
 
-    tables = commands.add_parser("tables", help="the paper's tables with ours beside them")
+    from bodymap.ablation.command import add_figure_arguments, add_table_arguments
+
+    tables = commands.add_parser("tables", help="the paper's tables: every row trained and judged, theirs beside ours")
     tables.add_argument(
-        "--results", metavar="FILE", help="figures that `synthetic --json` wrote; without it they are computed"
+        "--results", metavar="FILE", help="only set figures that `synthetic --json` wrote beside the paper's"
     )
-    _add_synthetic(tables)
+    add_table_arguments(tables, _positive, _size)
+    tables.add_argument("--json", metavar="FILE", help="write every figure there, too")
+
+    figures = commands.add_parser("figures", help="a sheet: photograph, CSE, embedding and chart baselines, ours")
+    add_figure_arguments(figures)
     return parser
 
 
@@ -226,38 +233,36 @@ def _synthetic(options: argparse.Namespace) -> tuple[dict, str]:
 
 
 def _breaks(options: argparse.Namespace) -> tuple[dict, str]:
+    from dataclasses import asdict
+
     from bodymap.data.testset import TEST_SETS
     from bodymap.evaluation import breaks
     from bodymap.evaluation.progress import Progress
+    from bodymap.evaluation.sheet import write_picture
     from bodymap.surface import load_template
 
-    pictures: list[Any] = []
-    counts = []
-    for which in TEST_SETS:
-        count, made = _break_pictures(options, which)
-        counts.append(count)
-        pictures.append(made)
+    if options.stored:
+        if options.pack or options.size:
+            raise UserError("Stored pictures have their pack and size already; leave --pack and --size out.")
+        count, pictures = breaks.stored(options.stored, options.count)
+    else:
+        count, pictures = breaks.made(options.count or COUNT, options.size or (512, 384), _pack(options.pack))
     model, about = _model(options)
     gallery = breaks.Gallery(load_template()) if options.sheet else None
-    records: list[Any] = []
+    resized = min(count, len(TEST_SETS) * (-(-count // 6) if options.heights is None else options.heights))
+    step = Progress(count + resized * len(breaks.HEIGHTS), "pictures").step
+    records: list[breaks.Record] = []
     try:
-        for which, count, made in zip(TEST_SETS, counts, pictures, strict=True):
-            resized = min(count, -(-count // 3) if options.heights is None else options.heights)
-            step = Progress(count + resized * len(breaks.HEIGHTS), which.title).step
-            predict = _forgiving(model)
-            records.extend(breaks.evaluate_breaks(load_template(), made, predict, resized, gallery, step))
-    except KeyboardInterrupt:  # an hour's work: what is there is told
-        print("stopped; the tables are of the pictures so far", file=sys.stderr)
+        found = breaks.evaluate_breaks(load_template(), pictures, _forgiving(model), resized, gallery, step)
+        records.extend(found)
+    except KeyboardInterrupt:  # after an hour's work what is there is told
+        print("stopped: the tables are of the pictures so far", file=sys.stderr)
     if not records:
-        raise UserError("Not one picture was judged; nothing to tell.")
+        raise UserError("Not one picture was judged; there is nothing to tell.")
     if gallery is not None:
-        from bodymap.evaluation.sheet import write_picture
-
         write_picture(gallery.sheet(), options.sheet)
     figures = breaks.summarise(records)
-    about |= {"pack": options.pack or "shipped", "stored": options.stored}
-    from dataclasses import asdict
-
+    about |= {"stored": options.stored} if options.stored else {"pack": options.pack or "shipped"}
     return {**about, "breaks": figures, "records": [asdict(r) for r in records]}, breaks.report(figures)
 
 
@@ -339,11 +344,12 @@ def _densepose(options: argparse.Namespace) -> tuple[dict, str]:
 
 
 def _tables(options: argparse.Namespace) -> tuple[dict, str]:
+    if not options.results:
+        from bodymap.ablation.command import run_tables
+
+        return run_tables(options)
     from bodymap.evaluation import report
 
-    if not options.results:
-        figures, _ = _synthetic(options)
-        return figures, report.paper_report(figures["synthetic"])
     try:
         figures = json.loads(Path(options.results).read_text("utf-8"))
         return figures, report.paper_report(figures["synthetic"])
@@ -355,6 +361,12 @@ def _tables(options: argparse.Namespace) -> tuple[dict, str]:
         ) from None
 
 
+def _figures(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.ablation.command import run_figures
+
+    return run_figures(options)
+
+
 # ------------------------------------------------------------------------------------------------------- helpers
 
 
@@ -362,35 +374,6 @@ def _pack(path: str | None) -> Any:
     from bodymap.people.pack import Pack
 
     return Pack.load(path)
-
-
-def _break_pictures(options: argparse.Namespace, which: Any) -> tuple[int, Any]:
-    """How many pictures of a set, and an iterator over them as ``evaluation.breaks.Picture``."""
-    from dataclasses import replace
-
-    from bodymap.evaluation.breaks import Picture
-
-    if options.stored:
-        if options.pack or options.size:
-            raise UserError("Stored pictures have their pack and size already; leave --pack and --size out.")
-        count, samples = _stored(options.stored, which, options.count)
-        return count, (Picture(f"{which.name} {number}", sample) for number, sample in enumerate(samples))
-    from bodymap.data.testset import draw_test_picture
-    from bodymap.people import PeopleConfig
-
-    pack, config = _pack(options.pack), PeopleConfig(size=options.size or (512, 384), covered=True)
-
-    def enlarge(number: int, factor: float) -> Any:
-        larger = replace(config, size=tuple(round(side * factor) for side in config.size))
-        return draw_test_picture(which, number, pack, larger)
-
-    count = options.count or COUNT
-    return count, (
-        Picture(
-            f"{which.name} {number}", draw_test_picture(which, number, pack, config), functools.partial(enlarge, number)
-        )
-        for number in range(count)
-    )
 
 
 def _stored(folder: str, which: Any, most: int | None) -> tuple[int, Any]:

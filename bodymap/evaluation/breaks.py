@@ -7,14 +7,17 @@ rescaled (or, where they are made, rendered larger) until the person has the wan
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bodymap.data.testset import TEST_SETS, TestSet, draw_test_picture, stored_pictures
 from bodymap.evaluation.judge import Judgement, judge
 from bodymap.evaluation.report import number, percent, table
 from bodymap.metrics import accuracy, similarity
@@ -137,7 +140,7 @@ def light_of(sample: Sample) -> tuple[float, float]:
 
 
 def rescaled(sample: Sample, factor: float) -> Sample:
-    """A picture made smaller (``factor`` below 1) with its truth: the picture by area, the truth by the nearest pixel."""
+    """A picture made smaller (``factor`` below 1) with its truth: pixels are averaged, of truths the middle counts."""
     from PIL import Image
 
     height, width = sample.foreground.shape
@@ -161,6 +164,31 @@ class Picture:
     name: str
     sample: Sample
     enlarge: Callable[[float], Sample] | None = None
+
+
+def stored(folder: str, most: int | None) -> tuple[int, Iterator[Picture]]:
+    """How many pictures, and these: of both stored test sets in turn, at most ``most`` of each."""
+    sets = [(which.name, stored_pictures(folder, which)) for which in TEST_SETS]
+    sets = [(name, pictures) for name, pictures in sets if pictures is not None]
+    places = sorted(
+        (k, n) for n, (_, pictures) in enumerate(sets) for k in range(min(len(pictures), most or sys.maxsize))
+    )
+    return len(places), (Picture(f"{sets[n][0]} {k}", sets[n][1].sample(k)) for k, n in places)
+
+
+def made(count: int, size: tuple[int, int], pack: Any) -> tuple[int, Iterator[Picture]]:
+    """As ``stored``: ``count`` pictures of each test set, made as they are asked for, with the covered body's truth."""
+    from bodymap.people import PeopleConfig
+
+    def draw(which: TestSet, number: int, factor: float = 1.0) -> Sample:
+        config = PeopleConfig(size=(round(size[0] * factor), round(size[1] * factor)), covered=True)
+        return draw_test_picture(which, number, pack, config)
+
+    return count * len(TEST_SETS), (
+        Picture(f"{which.name} {number}", draw(which, number), functools.partial(draw, which, number))
+        for number in range(count)
+        for which in TEST_SETS
+    )
 
 
 def evaluate_breaks(
@@ -311,14 +339,16 @@ class Gallery:
 
     def sheet(self, columns: int = 3, tile: tuple[int, int] = (220, 165)) -> np.ndarray | None:
         """(H, W, 3) uint8, the worst first; None without pictures."""
+        from bodymap.visual.maps import code_picture
         from bodymap.visual.sheets import fit, grid, labelled
 
         if not self._worst:
             return None
         entries = []
         for *_, record, sample, found in sorted(self._worst, key=lambda entry: -entry[0]):
-            pictures = [sample.image, true_colours(self.template, sample), found.colour * found.mask[..., None]]
-            pictures.append(error_map(self.template, sample, found))
+            truth = code_picture(self.template, sample.foreground, sample.triangle, sample.barycentric)
+            ours = found.colour * found.mask[..., None]
+            pictures = [sample.image, truth, ours, error_map(self.template, sample, found)]
             row = grid([fit(picture, tile) for picture in pictures], 4, tile, gap=2, background=(60, 60, 60))
             caption = (
                 f"{record.picture}: GPSm {record.gpsm:.2f}  mask {record.mask_iou:.2f}  10 cm "
@@ -327,19 +357,6 @@ class Gallery:
             )
             entries.append(labelled(row, caption))
         return grid(entries, min(columns, len(entries)), gap=8)
-
-
-def true_colours(template: Template, sample: Sample) -> np.ndarray:
-    """The truth's colour code, (H, W, 3) uint8, black outside."""
-    import torch
-
-    from bodymap.surface import points
-
-    colours = np.zeros((*sample.foreground.shape, 3), np.uint8)
-    inside = sample.foreground
-    place = torch.from_numpy(sample.triangle[inside]).long(), torch.from_numpy(sample.barycentric[inside]).float()
-    colours[inside] = (255 * points.code(template, *place)).round().byte().numpy()
-    return colours
 
 
 # error in cm -> colour: none dark blue, then green, yellow, red; steps at which eyes can read it
