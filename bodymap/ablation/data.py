@@ -106,7 +106,7 @@ def training_people(settings: Settings, size: tuple[int, int], views: int, say: 
     people = SyntheticPeople(settings.pack, size, settings.seed, views)
     digest = sha256(Path(settings.pack)) if settings.pack else ""
     about = ShardSettings(digest, settings.seed, size, views)
-    write_shards(people, settings.people, folder, about, say=say)
+    write_shards(people.sample, settings.people, folder, about, say=say)
     return str(folder)
 
 

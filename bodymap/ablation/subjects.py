@@ -47,10 +47,10 @@ def load_subject(row: Row, weights: str | Path | None, template: Template, devic
     from bodymap import weights as sources
     from bodymap.loading import choose_device
 
-    loaded = sources.load(weights, template.code_version)
-    baseline = loaded.config.get("baseline")
     if row.how.startswith("predictor"):
         return _predictor(row, weights, device)
+    loaded = sources.load(weights, template.code_version)
+    baseline = loaded.config.get("baseline")
     net = (_baseline if baseline else _own)(loaded, template)
     net.eval().requires_grad_(False).to(choose_device(device))
     maps = _maps(row, net, template, bool(baseline))
