@@ -324,6 +324,18 @@ def test_synthetic_and_tables_commands(weights, tmp_path, capsys):
     assert "Temporal" not in table  # what is not measured has no table
 
 
+def test_breaks_command(weights, tmp_path, capsys):
+    figures, sheet = tmp_path / "f.json", tmp_path / "f.jpg"
+    common = ["--weights", weights, "--device", "cpu", "--count", "1", "--size", "64x48", "--heights", "0"]
+    assert evaluate.main(["breaks", *common, "--json", str(figures), "--sheet", str(sheet)]) == 0
+    text = capsys.readouterr().out
+    assert "## Where it breaks" in text and "| seen from" in text and "| hidden, per cent" in text
+    records = json.loads(figures.read_text())["records"]
+    assert [r["picture"] for r in records] == ["held_out_assets 0", "new_combinations 0"]
+    assert all(r["height"] > 5 and r["places"] and r["occluded"] is not None for r in records)
+    assert Image.open(sheet).format == "JPEG"
+
+
 def test_a_picture_of_nobody_counts_as_missed():
     def predict(image):
         raise UserError("No person was found in the given array.")

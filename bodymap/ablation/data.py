@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from bodymap.errors import UserError
 from bodymap.files import atomic_path, output_folder
+from bodymap.types import Sample
 
 _VARIABLE = ("folder", "segmenter", "sequences", "device")
 
@@ -81,17 +83,14 @@ def open_folder(settings: Settings) -> None:
         temporary.write_text(json.dumps(own, indent=1) + "\n", "utf-8")
 
 
-def test_pictures(settings: Settings, say: Callable[[str], None]) -> list:
-    """The test pictures as Samples, the two sets one after the other; made on the first call."""
+def test_pictures(settings: Settings, say: Callable[[str], None]) -> list[Callable[[], Sample]]:
+    """The test pictures, the two sets one after the other, each read when it is called; made on the first call."""
     from bodymap.data.testset import TEST_SETS, stored_pictures, write_pictures
 
     folder = settings.folder / "test"
     write_pictures(folder, settings.images, settings.size, 0, settings.pack, say=say)
-    samples = []
-    for which in TEST_SETS:
-        stored = stored_pictures(folder, which)
-        samples += [stored.sample(number) for number in range(len(stored))] if stored is not None else []
-    return samples
+    sets = [stored_pictures(folder, which) for which in TEST_SETS]
+    return [functools.partial(s.sample, number) for s in sets if s is not None for number in range(len(s))]
 
 
 def training_people(settings: Settings, size: tuple[int, int], views: int, say: Callable[[str], None]) -> str:

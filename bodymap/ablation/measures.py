@@ -22,15 +22,21 @@ _TAU = "5"
 
 
 def on_pictures(
-    subject: Subject, samples: Sequence[Sample], template: Template, step: Callable[[], None], mask: Any = None
+    subject: Subject,
+    pictures: Sequence[Callable[[], Sample]],
+    template: Template,
+    step: Callable[[], None],
+    mask: Any = None,
 ) -> dict:
     """The figures of ``evaluation.judge.summarise``, pooled over both test sets.
 
     Args:
+        pictures: each gives its Sample when it is called: all of them at once would fill the memory.
         mask: Sample -> the mask that is given, or None for the subject's own.
     """
     judged = []
-    for sample in samples:
+    for picture in pictures:
+        sample = picture()
         found = subject.predict(sample.image, None if mask is None else mask(sample))
         judged.append(judge(template, sample, found))
         step()

@@ -40,7 +40,7 @@ class Runner:
         return load_template()
 
     @cached_property
-    def samples(self) -> list:
+    def pictures(self) -> list:
         return data.test_pictures(self.settings, self.say)
 
     # ------------------------------------------------------------------------------------------------------- a row
@@ -100,9 +100,9 @@ class Runner:
         elif table.measure == "densepose":
             figures = measures.on_densepose(subject, self.settings, self.say)
         else:
-            step = Progress(len(self.samples), row.label).step
+            step = Progress(len(self.pictures), row.label).step
             given = measures.mask_of(row, self.settings) if table.measure == "masks" else None
-            figures = measures.on_pictures(subject, self.samples, self.template, step, given)
+            figures = measures.on_pictures(subject, self.pictures, self.template, step, given)
         return figures, subject.parameters
 
     # --------------------------------------------------------------------------------------------------- a training
