@@ -233,10 +233,17 @@ class TextureFolder:
         return self._starts[-1]
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        place = index - self._starts[number]
-        handle = self._files[number]
+        handle, place = self._at(index)
         return {name: handle.get_slice(name)[place] for name in ("colour", "layer", "seen")}
+
+    def seen(self, index: int) -> torch.Tensor:
+        """(T, T) uint8: what the view of a texture sees, alone."""
+        handle, place = self._at(index)
+        return handle.get_slice("seen")[place]
+
+    def _at(self, index: int) -> tuple:
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._files[number], index - self._starts[number]
 
 
 # ----------------------------------------------------------------------------------------------------------- command
