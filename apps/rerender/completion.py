@@ -8,6 +8,7 @@ body was seen.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,6 @@ from bodymap.warping.fill import MIRRORED, SEEN, SMOOTH, FilledTexture
 from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.pyramid import push_pull, push_pull_batch
 from bodymap.warping.symmetry import mirror_unseen
-from bodymap.warping.texture_to_image import halve
 
 LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
 _DETAIL = 9  # texels (of 256) over which the mirror image is averaged: what is finer is detail
@@ -155,7 +155,7 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     """The whole texture; what was seen stays as it is, to the bit.
 
     Args:
-        partial: (T, T), T = network's size times a power of two, or smaller.
+        partial: of any size.
 
     Raises:
         ValueError: nothing was seen.
@@ -173,15 +173,15 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     # detail of the mirror image at the photo's own sharpness
     mirror = mirror_unseen(template, partial)
     there = mirror.seen & ~partial.seen
-    scale = max(1, size // network.config.size)
-    known = mirror.seen[None, None].float()
-    detail = detail_of(mirror.colour.permute(2, 0, 1)[None], known, _DETAIL * scale | 1)[0].permute(1, 2, 0)
+    reach = round(_DETAIL * size / network.config.size) | 1
+    detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
+    detail = detail.permute(1, 2, 0)
     made = colour + (take * there)[..., None] * detail
 
     # near the seen, follow the difference found there
     seen, inside = partial.seen, atlas.covered
     trust = (2 * partial.confidence).clamp(0.02, 1) * seen
-    levels = max(1, _BLEND - round(torch.log2(torch.tensor(1024 / size)).item()))
+    levels = max(1, _BLEND + round(math.log2(size / 1024)))
     difference, reach = push_pull((partial.colour - colour) * seen[..., None], trust, levels)
     made = (made + difference * reach[..., None]).clamp(0, 1)
     origin = torch.where(seen, SEEN, torch.where(there & (take > 0.5), MIRRORED, SMOOTH)) * inside
@@ -193,22 +193,15 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
 
 
 def shrink(partial: PartialTexture, size: int) -> PartialTexture:
-    """The partial texture at a smaller size (by halving) or a larger one (by repeating texels)."""
-    colour, weight, confidence = partial.colour, partial.seen.float(), partial.confidence
+    """The partial texture at another size: means of what was seen; a texel counts as seen from a quarter on."""
     layer = functional.one_hot(partial.layer, len(LAYER_NAMES)).float()
-    stacked = torch.cat([colour, confidence[..., None], layer], -1)
-    while stacked.shape[0] > size:
-        stacked, weight = halve(stacked, weight)
-    if stacked.shape[0] < size:
-        factor = size // stacked.shape[0]
-        stacked = stacked.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
-        weight = weight.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
-    seen = weight > 0.25
-    return PartialTexture(
-        stacked[..., :3] * seen[..., None],
-        stacked[..., 3] * seen,
-        stacked[..., 4:].argmax(-1) * seen,
-    )
+    stacked = torch.cat([partial.colour, partial.confidence[..., None], layer, partial.seen[..., None].float()], -1)
+    # unseen texels are 0 in every channel
+    mean = functional.interpolate((stacked * stacked[..., -1:]).permute(2, 0, 1)[None], (size, size), mode="area")
+    mean = mean[0].permute(1, 2, 0)
+    mass = mean[..., -1]
+    mean, seen = mean / mass.clamp_min(1e-6)[..., None], mass > 0.25
+    return PartialTexture(mean[..., :3] * seen[..., None], mean[..., 3] * seen, mean[..., 4:-1].argmax(-1) * seen)
 
 
 def _enlarge(image: Float[Tensor, "1 c texel texel"], template: Template, size: int) -> Float[Tensor, "big big c"]:

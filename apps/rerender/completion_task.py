@@ -83,7 +83,9 @@ class CompletionTask:
 
         folder = TextureFolder(self.config.textures)
         if folder.size != self.model_config.size:
-            raise UserError(f"{folder.folder} holds textures of {folder.size}, the network wants {self.model_config.size}.")
+            raise UserError(
+                f"{folder.folder} holds textures of {folder.size}, the network wants {self.model_config.size}."
+            )
         return Loader(
             PartialTextures(folder),
             collate,

@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         bvh = read_bvh(options.motion)
     find(options.weights)
+    from apps.rerender.pretrained import find_completion, load_completion
+
+    completion = find_completion(options.completion)
     photo = read_photo(options.photo)
 
     # -- the slow part --
@@ -74,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.predictor import BodyMap
 
     model = BodyMap.from_pretrained(options.weights, device=options.device)
-    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture)
+    network = None if completion is None else load_completion(completion)
+    correspondence = model.predict(options.photo, options.mask)
+    avatar = make_avatar(photo, correspondence, texture_size=options.texture, completion=network)
     if options.pose is not None:
         bodies = _like_photo(avatar, model, options.pose)
     elif bvh is not None:
@@ -139,6 +144,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of the film (%(default)s)")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="the person in white, where several are in the photo")
     parser.add_argument("--texture", type=int, default=1024, metavar="PX", help="texels each way (%(default)s)")
+    parser.add_argument(
+        "--completion",
+        metavar="SOURCE",
+        help="what fills the unseen: plain, learned, or weights of your own; learned where its weights ship",
+    )
     parser.add_argument("--export", type=Path, metavar="GLB", help="also write the textured mesh in the first pose")
     parser.add_argument("--weights", metavar="SOURCE", help="name, folder, file or hub id; without it the shipped ones")
     parser.add_argument("--device", help="cpu, cuda, ...; without it the GPU if there is one")

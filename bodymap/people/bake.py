@@ -136,9 +136,7 @@ def _bake(person: Person, unwrapped: Unwrapped, placed: Placed, light: Light, si
     laid = pose(tuple(Take((actor,), _eye(side, size), light) for side in (1, -1)), device)
     twice = torch.cat([unwrapped.origin, unwrapped.origin])
     clip = torch.cat([unwrapped.clip, unwrapped.clip])
-    laid = replace(
-        laid, world=posed.world[twice], normal=posed.normal[twice], strain=posed.strain[twice], clip=clip
-    )
+    laid = replace(laid, world=posed.world[twice], normal=posed.normal[twice], strain=posed.strain[twice], clip=clip)
     keys = _fill(laid, laid.clip, torch.tensor([1, 1], dtype=torch.int32), (2 * size, 2 * size), device)
     side = shading.SHADOW_SIZE
     sun = _fill(posed, posed.sun_clip, torch.ones(1, dtype=torch.int32), (side, side), device).repeat(2, 1)
