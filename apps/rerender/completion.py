@@ -73,12 +73,13 @@ class CompletionNet(nn.Module):
         self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
         self.register_buffer("mirror", mirror_index(atlas), persistent=False)
         widths = config.channels
-        given = 4 * (2 * (4 + len(LAYERS)) + 4 + 4)  # two images, the smooth fill, the place; four texels a cell
-        self.enter = block(given, widths[0])
+        # two images, the smooth fill, the place
+        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 4 + 4, 2 * widths[0], 2, stride=2)
+        self.enter = block(2 * widths[0], widths[0])
         self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
         self.middle = block(widths[-1], widths[-1])
         self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
-        self.leave = nn.Conv2d(widths[0] + given, 4 * (4 + len(LAYERS)), 1)
+        self.leave = nn.Conv2d(3 * widths[0], 4 * (4 + len(LAYERS)), 1)
 
     def forward(
         self,
@@ -99,8 +100,8 @@ class CompletionNet(nn.Module):
         base, reach = push_pull_batch(both, weight, levels=8)
 
         given = torch.cat([own, other, base, reach, self.place.expand(len(colour), -1, -1, -1)], 1)
-        given = functional.pixel_unshuffle(given, 2)
-        x = self.enter(given)
+        cells = self.cells(given)
+        x = self.enter(cells)
         skips = []
         for down in self.down:
             skips.append(x)
@@ -108,8 +109,8 @@ class CompletionNet(nn.Module):
         # the whole person at a glance: what was seen anywhere bears on what is unseen
         x = self.middle(x + x.mean((2, 3), keepdim=True))
         for up, skip in zip(self.up, reversed(skips), strict=True):
-            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="bilinear"), skip], 1))
-        out = functional.pixel_shuffle(self.leave(torch.cat([x, given.to(x.dtype)], 1)).float(), 2)
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
+        out = functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2)
         return Completed(
             base + out[:, :3],
             detail_of(other[:, :3], there, _DETAIL),
@@ -128,10 +129,10 @@ def block(given: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(given, width, 3, padding=1, bias=False),
         nn.BatchNorm2d(width),
-        nn.SiLU(inplace=True),
+        nn.ReLU(inplace=True),
         nn.Conv2d(width, width, 3, padding=1, bias=False),
         nn.BatchNorm2d(width),
-        nn.SiLU(inplace=True),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -146,7 +147,9 @@ def detail_of(
     colour: Float[Tensor, "batch rgb=3 texel texel"], weight: Float[Tensor, "batch 1 texel texel"], reach: int
 ) -> Float[Tensor, "batch rgb=3 texel texel"]:
     """What differs from the mean over ``reach`` x ``reach`` known texels; 0 where unknown. ``reach``: odd."""
-    pooled = functional.avg_pool2d(torch.cat([colour * weight, weight], 1), reach, 1, reach // 2)
+    pooled = torch.cat([colour * weight, weight], 1)
+    for window in ((reach, 1), (1, reach)):
+        pooled = functional.avg_pool2d(pooled, window, 1, (window[0] // 2, window[1] // 2))
     return (colour - pooled[:, :3] / pooled[:, 3:].clamp_min(1e-6)) * weight
 
 

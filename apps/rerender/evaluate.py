@@ -3,8 +3,8 @@
     python -m apps.rerender.evaluate completion data/textures_test --json figures.json
     python -m apps.rerender.evaluate pairs a.jpg b.jpg [c.jpg d.jpg ...]
 
-Textures of held-out assets come from ``python -m apps.rerender.textures --split test``. LPIPS downloads its network once
-unless its weights are given.
+Textures of held-out assets come from ``python -m apps.rerender.textures --split test``. LPIPS downloads its network
+once, unless its weights are given.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING

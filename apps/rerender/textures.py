@@ -56,8 +56,8 @@ def make_person(number: int, settings: TextureSettings, pack) -> dict[str, np.nd
         "seen" (N, T, T) uint8, how well a random view sees each texel, in 1/255.
     """
     from bodymap.people import PeopleConfig
-    from bodymap.people.bake import bake, unwrap
     from bodymap.people.background import draw_surroundings
+    from bodymap.people.bake import bake, unwrap
     from bodymap.people.camera import draw_view
     from bodymap.people.light import draw_light
     from bodymap.people.person import build_person

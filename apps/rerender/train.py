@@ -21,7 +21,7 @@ from bodymap.training.settings import TrainConfig, check_run_folder
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a run. ``model`` and ``task`` are sections of their own types, read when torch is there."""
+    """Everything that decides a run; ``model`` and ``task`` are of their own types, read once torch is there."""
 
     what: Literal["completion"] = "completion"
     model: dict = field(default_factory=dict)
