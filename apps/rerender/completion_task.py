@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from apps.rerender.adversary import Adversary, AdversaryConfig
 from apps.rerender.completion import CompletionConfig, CompletionNet
-from apps.rerender.partials import PartialTextures, Spoil, SpoilConfig, collate
+from apps.rerender.partials import Spoil, SpoilConfig, collate
 from apps.rerender.perceptual import Features, PerceptualConfig, random_crop
 from apps.rerender.textures import TextureFolder
 from bodymap.config import to_dict
@@ -87,9 +87,9 @@ class CompletionTask:
                 f"{folder.folder} holds textures of {folder.size}, the network wants {self.model_config.size}."
             )
         return Loader(
-            PartialTextures(folder),
+            folder,
             collate,
-            Spoil(self.template, folder.size, self.config.spoil, self.seed, folder),
+            Spoil(self.template, folder.size, self.config.spoil, self.seed),
             batch_size=self.batch_size,
             seed=self.seed,
             workers=self.workers,

@@ -92,7 +92,7 @@ def measure_completion(
     import torch
     from tqdm import tqdm
 
-    from apps.rerender.partials import PartialTextures, Spoil, SpoilConfig, collate
+    from apps.rerender.partials import Spoil, SpoilConfig, collate
     from apps.rerender.textures import TextureFolder
     from bodymap.metrics.image import lpips_distance, psnr
     from bodymap.surface import load_template
@@ -100,16 +100,16 @@ def measure_completion(
 
     template, stored = load_template(), TextureFolder(folder)
     covered = get_atlas(template, stored.size).covered
-    spoil = Spoil(template, stored.size, SpoilConfig(flip=0, second=0, recolour=0), 77, stored)
-    data, views = PartialTextures(stored), [_view(angle) for angle in _ANGLES]
+    spoil = Spoil(template, stored.size, SpoilConfig(others=False, flip=0, second=0, recolour=0), 77)
+    views = [_view(angle) for angle in _ANGLES]
     ways = fillings(template, network)
     sums = {name: {"l1": [], "psnr": [], "lpips": [], "seen_psnr": []} for name in ways}
 
     def shown(texture, k: int):
         return texture_to_image(template, texture, views[k], smooth=0).values.permute(2, 0, 1)
 
-    for index in tqdm(range(min(count or len(data), len(data))), disable=quiet, unit="texture"):
-        batch = spoil(collate([data[index]]), torch.tensor([index]))
+    for index in tqdm(range(min(count or len(stored), len(stored))), disable=quiet, unit="texture"):
+        batch = spoil(collate([stored[index]]), torch.tensor([index]))
         truth = batch["texture"][0].permute(1, 2, 0)
         partial = PartialTexture(batch["colour"][0].permute(1, 2, 0), batch["confidence"][0, 0], batch["layer"][0])
         if partial.seen.sum() < 500:

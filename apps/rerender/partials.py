@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from apps.rerender.completion import mirror_index
-from apps.rerender.textures import TextureFolder
 from bodymap.surface import Template
 from bodymap.training.task import Batch
 from bodymap.warping.atlas import get_atlas
@@ -23,6 +22,7 @@ class SpoilConfig:
     """Chances and sizes of what goes wrong between a photo and its partial texture; lengths in texels.
 
     Attributes:
+        others: whether the view may be another person's of the batch.
         flip: chance that person and view are mirrored.
         second: chance that a second view was seen, too.
         ragged: width of the rim that is lost in places.
@@ -34,6 +34,7 @@ class SpoilConfig:
         recolour: chance that gain and hue of the whole texture change.
     """
 
+    others: bool = True
     flip: float = 0.5
     second: float = 0.08
     ragged: float = 3.0
@@ -44,23 +45,6 @@ class SpoilConfig:
     blur: float = 0.3
     noise: float = 0.03
     recolour: float = 0.5
-
-
-class PartialTextures:
-    """Index -> one texture and the view of another one's (or its own); the loader's dataset."""
-
-    def __init__(self, folder: TextureFolder) -> None:
-        self.folder = folder
-
-    def __len__(self) -> int:
-        return len(self.folder)
-
-    def refresh(self) -> int:
-        """Looks for more textures; returns their number."""
-        return self.folder.refresh()
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return self.folder[index]
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
@@ -75,13 +59,13 @@ class Spoil:
     (B, 1, T, T), "layer" (B, T, T) what was seen.
     """
 
-    def __init__(self, template: Template, size: int, config: SpoilConfig, seed: int, views: TextureFolder) -> None:
-        self.config, self.seed, self.size, self.views = config, seed, size, views
+    def __init__(self, template: Template, size: int, config: SpoilConfig, seed: int) -> None:
+        self.config, self.seed, self.size = config, seed, size
         self.mirror = mirror_index(get_atlas(template, size))
         self.covered = get_atlas(template, size).covered.float()[None, None]
 
     def __call__(self, batch: Batch, slots: Tensor) -> Batch:
-        parts = [self._one(batch, k, int(slot)) for k, slot in enumerate(slots)]
+        parts = [self._one(batch, k, slot) for k, slot in enumerate(slots.tolist())]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _one(self, batch: Batch, k: int, slot: int) -> Batch:
@@ -95,12 +79,11 @@ class Spoil:
 
         texture = batch["colour"][k].permute(2, 0, 1)[None].float() / 255
         labels = batch["layer"][k][None].long()
-        # a view of this person itself, or of anybody: what is seen hardly depends on who it is
-        seen = batch["seen"][k]
-        if chance(0.7):
-            seen = self._view(draw)
+        # the view of anybody in the batch: what is seen hardly depends on who it is
+        views = torch.randint(len(batch["seen"]), (2,), generator=draw).tolist()
+        seen = batch["seen"][views[0] if c.others else k]
         if chance(c.second):
-            seen = torch.maximum(seen, self._view(draw))
+            seen = torch.maximum(seen, batch["seen"][views[1]])
         confidence = seen[None, None].float() / 255
         if chance(c.flip):
             texture, confidence, labels = (self._flipped(x) for x in (texture, confidence, labels[:, None]))
@@ -145,9 +128,6 @@ class Spoil:
             "confidence": (confidence * (0.5 + 0.5 * self._noise(draw, 8))).clamp_min(0.02) * kept,
             "layer": layer * kept[:, 0].long(),
         }
-
-    def _view(self, draw: torch.Generator) -> Tensor:
-        return self.views.seen(int(torch.randint(len(self.views), (), generator=draw)))
 
     def _flipped(self, image: Tensor) -> Tensor:
         flat = image.flatten(2)

@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bodymap.errors import UserError, run_command
-
-if TYPE_CHECKING:
-    import torch
+from apps.rerender.shelves import Shelf, add_shelf_arguments, pack_digest, write_shelf
+from bodymap.errors import run_command
 
 RECORD = "textures.json"
-_FORMAT, _VERSION = "bodymap-textures", 1
 _VIEW = (320, 240)  # pixels of the view that says what is seen
 
 
@@ -136,59 +131,20 @@ def _seen(person, placed, camera, light, size: int) -> np.ndarray:
     return (partial.confidence * 255).ceil().byte().numpy()
 
 
-# ------------------------------------------------------------------------------------------------------------- files
-def write_textures(
-    folder: Path, count: int, settings: TextureSettings, pack: str | None, workers: int = 1, quiet: bool = False
-) -> None:
-    """Fills the folder with the textures of ``count`` people.
+# ----------------------------------------------------------------------------------------------------------- command
+class TextureFolder(Shelf):
+    """The textures of a folder: index -> {"colour", "layer", "seen"} as ``make_person`` makes them."""
 
-    Raises:
-        UserError: the folder holds textures of other settings.
-    """
-    import multiprocessing
+    RECORD, COMMAND = RECORD, "python -m apps.rerender.textures"
 
-    from tqdm import tqdm
-
-    from bodymap.files import atomic_path, output_folder
-
-    root = output_folder(folder)
-    record = {"format": _FORMAT, "version": _VERSION, **asdict(settings)}
-    if (root / RECORD).is_file():
-        if json.loads((root / RECORD).read_text("utf-8")) != record:
-            raise UserError(f"{root} holds textures of other settings; choose another folder.")
-    else:
-        with atomic_path(root / RECORD) as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    files = [k for k in range(-(-count // settings.per_file)) if not (root / _file_name(k)).is_file()]
-    make = functools.partial(_write_file, root=root, settings=settings, pack=pack, count=count)
-    with tqdm(total=len(files), desc=str(root), unit="file", disable=quiet) as bar:
-        if workers == 1:
-            for number in files:
-                make(number)
-                bar.update()
-        else:
-            with multiprocessing.get_context("spawn").Pool(workers) as pool:
-                for _ in pool.imap_unordered(make, files):
-                    bar.update()
+    @property
+    def size(self) -> int:
+        """Texels each way."""
+        return self.record["size"]
 
 
-def _file_name(number: int) -> str:
-    return f"textures-{number:05d}.safetensors"
-
-
-def _write_file(number: int, root: Path, settings: TextureSettings, pack: str | None, count: int) -> None:
-    import torch
-    from safetensors.numpy import save_file
-
-    from bodymap.files import atomic_path
-
-    torch.set_num_threads(1)  # sums in another order would change bytes
-    loaded = _pack(pack)
-    first = number * settings.per_file
-    people = range(first, min(count, first + settings.per_file))
-    parts = [make_person(k, settings, loaded) for k in people]
-    with atomic_path(root / _file_name(number)) as temporary:
-        save_file({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, temporary)
+def _make_file(people: range, settings: TextureSettings, pack: str | None) -> list[dict[str, np.ndarray]]:
+    return [make_person(k, settings, _pack(pack)) for k in people]
 
 
 @functools.lru_cache(maxsize=1)
@@ -198,90 +154,20 @@ def _pack(path: str | None):
     return Pack.load(path)
 
 
-class TextureFolder:
-    """The textures of a folder: index -> {"colour", "layer", "seen"} of uint8 tensors; grows with ``refresh``.
-
-    Raises:
-        UserError: there are none.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        try:
-            self.record = json.loads((self.folder / RECORD).read_text("utf-8"))
-        except (OSError, ValueError):
-            raise UserError(
-                f"{folder} holds no textures; make some with python -m apps.rerender.textures -o {folder}."
-            ) from None
-        self.size, self.per_person = self.record["size"], self.record["per_person"]
-        self._files: list = []
-        self._starts = [0]
-        if not self.refresh():
-            raise UserError(f"{folder} holds no finished file of textures yet; wait for the first one.")
-
-    def refresh(self) -> int:
-        """Looks for new files; returns the number of textures."""
-        from safetensors import safe_open
-
-        while (file := self.folder / _file_name(len(self._files))).is_file():
-            handle = safe_open(file, framework="pt")
-            self._files.append(handle)
-            self._starts.append(self._starts[-1] + handle.get_slice("layer").get_shape()[0])
-        return self._starts[-1]
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        handle, place = self._at(index)
-        return {name: handle.get_slice(name)[place] for name in ("colour", "layer", "seen")}
-
-    def seen(self, index: int) -> torch.Tensor:
-        """(T, T) uint8: what the view of a texture sees, alone."""
-        handle, place = self._at(index)
-        return handle.get_slice("seen")[place]
-
-    def _at(self, index: int) -> tuple:
-        number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._files[number], index - self._starts[number]
-
-
-# ----------------------------------------------------------------------------------------------------------- command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code 0.
 
     Raises:
         UserError: bad input.
     """
-    options = _parser().parse_args(arguments)
-    digest = ""
-    if options.pack is not None:
-        from bodymap.data.shards.index import sha256
-
-        if not Path(options.pack).is_file():
-            raise UserError(f"The people pack {options.pack} does not exist; leave --pack out to use the small one.")
-        digest = sha256(Path(options.pack))
-    settings = TextureSettings(digest, options.seed, options.split)
-    write_textures(Path(options.output), options.count, settings, options.pack, options.workers)
+    parser = argparse.ArgumentParser(prog="python -m apps.rerender.textures", description=__doc__.splitlines()[0])
+    add_shelf_arguments(parser)
+    options = parser.parse_args(arguments)
+    settings = TextureSettings(pack_digest(options.pack), options.seed, options.split)
+    make = functools.partial(_make_file, settings=settings, pack=options.pack)
+    write_shelf(Path(options.output), RECORD, settings, make, options.count, settings.per_file, options.workers)
     print(f"wrote {options.output}", file=sys.stderr)
     return 0
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m apps.rerender.textures", description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a run that was stopped goes on in it")
-    parser.add_argument("--count", type=_positive, default=2000, metavar="N", help="people (%(default)s)")
-    parser.add_argument("--split", choices=("train", "test"), default="train", help="of the assets (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another number, other people (%(default)s)")
-    parser.add_argument("--pack", metavar="FILE", help="people pack; without it the small one that ships")
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
-    return parser
 
 
 if __name__ == "__main__":
