@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from apps.rerender.adversary import Adversary, AdversaryConfig
 from apps.rerender.completion import CompletionConfig, CompletionNet
 from apps.rerender.partials import Spoil, SpoilConfig, collate
-from apps.rerender.perceptual import Features, PerceptualConfig, random_crop
+from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, random_crop
 from apps.rerender.textures import TextureFolder
 from bodymap.config import to_dict
 from bodymap.errors import UserError
@@ -43,7 +43,7 @@ class CompletionTaskConfig:
     spoil: SpoilConfig = field(default_factory=SpoilConfig)
 
 
-class _Both(nn.Module):
+class NetworkAndAdversary(nn.Module):
     """The network and its adversary: the loop trains one module."""
 
     def __init__(self, network: nn.Module, adversary: nn.Module | None) -> None:
@@ -70,7 +70,7 @@ class CompletionTask:
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.template = template if template is not None else load_template()
         judge = Adversary(3 + 4, config.adversary) if config.adversary.weight > 0 else None
-        self.model = _Both(CompletionNet(model, self.template), judge)
+        self.model = NetworkAndAdversary(CompletionNet(model, self.template), judge)
         self.features = Features(config.perceptual)
         self.covered = get_atlas(self.template, model.size).covered.float()[None, None]
 
@@ -105,12 +105,12 @@ class CompletionTask:
 
         error = (made - truth).abs()
         out = {
-            "unseen": config.unseen * _mean(error, unseen),
-            "seen": config.seen * _mean(error, seen),
-            "metric_l1": _mean(error, unseen).detach(),
+            "unseen": config.unseen * masked_mean(error, unseen),
+            "seen": config.seen * masked_mean(error, seen),
+            "metric_l1": masked_mean(error, unseen).detach(),
         }
         entropy = F.cross_entropy(done.layer, (batch["labels"] - 1).clamp_min(0), reduction="none")
-        out["layer"] = config.layer * _mean(entropy[:, None], unseen)
+        out["layer"] = config.layer * masked_mean(entropy[:, None], unseen)
         if config.variation > 0:
             across = (made[..., 1:] - made[..., :-1]).abs() * unseen[..., 1:] * unseen[..., :-1]
             down = (made[..., 1:, :] - made[..., :-1, :]).abs() * unseen[..., 1:, :] * unseen[..., :-1, :]
@@ -140,7 +140,3 @@ class CompletionTask:
 
     def weights_metadata(self) -> dict[str, str]:
         return {"code_version": self.template.code_version}
-
-
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    return (values * weight).sum() / (weight.sum() * values.shape[1]).clamp_min(1)

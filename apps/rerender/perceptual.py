@@ -71,3 +71,10 @@ def random_crop(
     return [
         torch.stack([x[:, a : a + crop, b : b + crop] for x, (a, b) in zip(t, corners, strict=True)]) for t in tensors
     ]
+
+
+def masked_mean(
+    values: Float[Tensor, "batch c height width"], weight: Float[Tensor, "batch 1 height width"]
+) -> Float[Tensor, ""]:
+    """Mean where ``weight`` is; 0 where it is nowhere."""
+    return (values * weight).sum() / (weight.sum() * values.shape[1]).clamp_min(1)

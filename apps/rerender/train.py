@@ -2,6 +2,8 @@
 
     python -m apps.rerender.textures --pack people.pack --count 3000 -o data/textures
     accelerate launch apps/rerender/train.py --config configs/rerender/completion.yaml
+    python -m apps.rerender.views --pack people.pack --count 500 -o data/views
+    accelerate launch apps/rerender/train.py --config configs/rerender/renderer.yaml
 
 Continue a run exactly with --resume; start a new one from weights with --init. docs/rerender.md tells what each cost
 and reached.
@@ -23,7 +25,7 @@ from bodymap.training.settings import TrainConfig, check_run_folder
 class Config:
     """Everything that decides a run; ``model`` and ``task`` are of their own types, read once torch is there."""
 
-    what: Literal["completion"] = "completion"
+    what: Literal["completion", "renderer"] = "completion"
     model: dict = field(default_factory=dict)
     task: dict = field(default_factory=dict)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -46,15 +48,12 @@ def main() -> None:
     parser.add_argument("--init", metavar="WEIGHTS", help="start from weights: a folder, a file or a hub id")
     arguments = parser.parse_args()
 
-    config = None
+    saved = None
     if arguments.resume:
-        if arguments.output is None:
-            raise UserError("Say with -o which run to continue.")
-        saved = Path(arguments.output) / "config.yaml"
+        saved = Path(arguments.output or ".") / "config.yaml"
         if not saved.exists():
-            raise UserError(f"{arguments.output} holds no run to continue; give its folder with -o.")
-        config = config_from_arguments(Config, arguments, saved)
-    config = config or config_from_arguments(Config, arguments, None)
+            raise UserError(f"{saved.parent} holds no run to continue; give its folder with -o.")
+    config = config_from_arguments(Config, arguments, saved)
     folder = Path(arguments.output or f"runs/rerender_{config.what}")
     if config.train.steps is None and config.train.max_minutes is None:
         raise UserError("A run needs an end: give --steps or --max-minutes, or set one in the configuration.")
@@ -68,15 +67,22 @@ def main() -> None:
 
 def build_task(config: Config):
     """The task of a configuration."""
-    from apps.rerender.completion import CompletionConfig
-    from apps.rerender.completion_task import CompletionTask, CompletionTaskConfig
     from bodymap.config import from_dict
 
-    common = {"batch_size": config.train.batch_size, "workers": config.train.workers, "seed": config.train.seed}
-    return CompletionTask(
-        from_dict(CompletionConfig, config.model, "model"),
-        from_dict(CompletionTaskConfig, config.task, "task"),
-        **common,
+    if config.what == "completion":
+        from apps.rerender.completion import CompletionConfig as Model
+        from apps.rerender.completion_task import CompletionTask as Task
+        from apps.rerender.completion_task import CompletionTaskConfig as TaskConfig
+    else:
+        from apps.rerender.renderer import RendererConfig as Model
+        from apps.rerender.renderer_task import RendererTask as Task
+        from apps.rerender.renderer_task import RendererTaskConfig as TaskConfig
+    return Task(
+        from_dict(Model, config.model, "model"),
+        from_dict(TaskConfig, config.task, "task"),
+        batch_size=config.train.batch_size,
+        workers=config.train.workers,
+        seed=config.train.seed,
     )
 
 
