@@ -1,9 +1,9 @@
 """Texture completion: from what a photo showed of a person to a whole texture, learned on synthetic people.
 
 A U-Net looks at 256 x 256 texels: what was seen, its mirror image, the layers, a smooth fill, and where each texel lies
-on the body. It answers with colours, layers, and how much of the mirror image's fine detail to take over. The result
-is composed at any size: what was seen stays as it is, detail comes from the photo itself where the other side of the
-body was seen.
+on the body. It answers with the layer of each texel, which chooses among the colours of the layers seen, with a
+correction, and with how much of the mirror image's fine detail to take over. The result is composed at any size: what
+was seen stays as it is, detail comes from the photo itself where the other side of the body was seen.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class CompletionNet(nn.Module):
         self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
         self.register_buffer("mirror", mirror_index(atlas), persistent=False)
         widths = config.channels
-        # two images, the smooth fill, the place
-        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 4 + 4, 2 * widths[0], 2, stride=2)
+        # two images, the smooth fill and layers, the place
+        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 + len(LAYERS) + 4, 2 * widths[0], 2, stride=2)
         self.enter = block(2 * widths[0], widths[0])
         self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
         self.middle = block(widths[-1], widths[-1])
@@ -94,12 +94,10 @@ class CompletionNet(nn.Module):
         other = self.mirrored(own)
         there = (other[:, 3:4] > 0).to(colour.dtype)
 
-        # a smooth fill, of both sides, is where the answer starts from
-        weight = torch.maximum(seen, 0.3 * there)
-        both = torch.where(seen > 0, own[:, :3], other[:, :3])
-        base, reach = push_pull_batch(both, weight, levels=8)
-
-        given = torch.cat([own, other, base, reach, self.place.expand(len(colour), -1, -1, -1)], 1)
+        # where the answer starts from: each layer's colours, spread smoothly, mixed as the layers spread
+        spread, prior = self._spread(own, other)
+        base = (spread * prior.softmax(1)[:, :, None]).sum(1)
+        given = torch.cat([own, other, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
         cells = self.cells(given)
         x = self.enter(cells)
         skips = []
@@ -111,12 +109,38 @@ class CompletionNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2)
+        logits = prior + out[:, 4:]
         return Completed(
-            base + out[:, :3],
+            (spread * logits.softmax(1)[:, :, None]).sum(1) + out[:, :3],
             detail_of(other[:, :3], there, _DETAIL),
             out[:, 3:4].sigmoid(),
-            out[:, 4:],
+            logits,
         )
+
+    def _spread(
+        self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
+    ) -> tuple[Float[Tensor, "batch layer rgb=3 texel texel"], Float[Tensor, "batch layer texel texel"]]:
+        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread."""
+        batch, size = len(own), own.shape[-1]
+        # the other side counts where this one was not seen, and little beside it
+        weight = torch.where(own[:, 3:4] > 0, own[:, 4:], 0.3 * other[:, 4:])
+        colour = torch.where(own[:, 3:4] > 0, own[:, :3], other[:, :3])
+        coarse = functional.avg_pool2d(torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1), 4)
+        mass = coarse[:, : len(LAYERS)]
+        values = coarse[:, len(LAYERS) :].view(batch, len(LAYERS), 3, *mass.shape[2:])
+        values = values / mass.clamp_min(1e-6)[:, :, None]
+        levels = round(math.log2(size))
+        flat = mass.flatten(0, 1)[:, None].clamp(max=1)
+        spread, reach = push_pull_batch(values.flatten(0, 1), flat, levels)
+        spread, reach = spread.view_as(values), reach.view_as(mass)[:, :, None]
+        # layers that nobody saw take the mean of the others
+        mean = (spread * reach).sum(1, keepdim=True) / reach.sum(1, keepdim=True).clamp_min(1e-6)
+        spread = spread * reach + mean * (1 - reach)
+        total = mass.sum(1, keepdim=True)
+        share, _ = push_pull_batch(mass / total.clamp_min(1e-6), total.clamp(max=1), levels)
+        both = torch.cat([spread.flatten(1, 2), share.clamp_min(0.01).log()], 1)
+        both = functional.interpolate(both, (size, size), mode="bilinear")
+        return both[:, : 3 * len(LAYERS)].view(batch, len(LAYERS), 3, size, size), both[:, 3 * len(LAYERS) :]
 
     def mirrored(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
         """The person's other side, laid over this one; 0 where the atlas shows nothing."""

@@ -37,8 +37,8 @@ class SpoilConfig:
     others: bool = True
     flip: float = 0.5
     second: float = 0.08
-    ragged: float = 3.0
-    holes: float = 0.4
+    ragged: float = 2.0
+    holes: float = 0.25
     shift: float = 2.5
     stain: float = 0.5
     stain_width: float = 3.0
@@ -109,7 +109,8 @@ class Spoil:
         weight = functional.grid_sample(self.covered, grid, align_corners=False)
         colour = functional.grid_sample(texture, grid, align_corners=False) / weight.clamp_min(1e-3)
         layer = functional.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0].long()
-        kept &= weight > 0.5
+        kept &= (weight > 0.5) & (labels > 0)
+        layer = torch.where(layer > 0, layer, labels)
         if chance(c.blur):
             near = functional.avg_pool2d(torch.cat([colour, self.covered], 1), 3, 1, 1)
             colour = near[:, :3] / near[:, 3:].clamp_min(1e-3)

@@ -17,11 +17,13 @@ class PerceptualConfig:
     """Attributes:
     weight: 0 leaves the term out: nothing is downloaded then.
     crop: pixels each way of the random part that is looked at; VGG is what costs most of a step on a CPU.
+    share: of each batch that is looked at.
     weights: a safetensors file of the whole LPIPS network (vgg); without it its parts are downloaded once.
     """
 
     weight: float = 0.0
     crop: int = 128
+    share: float = 1.0
     weights: str | None = None
 
 
@@ -42,6 +44,9 @@ class Features:
         self, image: Float[Tensor, "batch rgb=3 height width"], truth: Float[Tensor, "batch rgb=3 height width"]
     ) -> Float[Tensor, ""]:
         """Both in [0, 1]; gradients reach ``image`` only."""
+        # the loader shuffles: the first ones are as good as any
+        count = max(1, round(self.config.share * len(image)))
+        image, truth = image[:count], truth[:count]
         if self._network is None:
             weights = self.config.weights
             self._network = lpips_network("vgg", Path(weights) if weights else None)

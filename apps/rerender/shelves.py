@@ -85,7 +85,9 @@ def _write_file(number: int, root: Path, make: Callable[[range], Parts], count: 
     torch.set_num_threads(1)  # sums in another order would change bytes
     parts = make(range(number * per_file, min(count, (number + 1) * per_file)))
     with atomic_path(root / file_name(number)) as temporary:
-        save_file({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, temporary)
+        # contiguous: safetensors writes the memory as it lies
+        arrays = {name: np.ascontiguousarray(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+        save_file(arrays, temporary)
 
 
 class Shelf:

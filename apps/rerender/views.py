@@ -42,8 +42,8 @@ class ViewSettings:
     pack: str = ""
     seed: int = 0
     split: str = "train"
-    predicted: float = 0.25
-    onto: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    predicted: float = 0.1
+    onto: tuple[float, float, float] = (0.6, 0.3, 0.1)
     completion: str = ""
     per_file: int = 16
 
