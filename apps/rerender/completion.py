@@ -1,6 +1,6 @@
 """Texture completion: from what a photo showed of a person to a whole texture, learned on synthetic people.
 
-A U-Net looks at 256 x 256 texels: what was seen, its mirror image, the layers, a smooth fill, and where each texel lies
+A U-Net looks at 128 x 128 texels: what was seen, its mirror image, the layers, a smooth fill, and where each texel lies
 on the body. It answers with the layer of each texel, which chooses among the colours of the layers seen, with a
 correction, and with how much of the mirror image's fine detail to take over. The result is composed at any size: what
 was seen stays as it is, detail comes from the photo itself where the other side of the body was seen.
@@ -25,7 +25,7 @@ from bodymap.warping.pyramid import push_pull, push_pull_batch
 from bodymap.warping.symmetry import mirror_unseen
 
 LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
-_DETAIL = 9  # texels (of 256) over which the mirror image is averaged: what is finer is detail
+_DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
 
@@ -38,8 +38,8 @@ class CompletionConfig:
         channels: of its levels, each half the size of the one before; the first at half of ``size``.
     """
 
-    size: int = 256
-    channels: tuple[int, ...] = (32, 64, 128, 192, 256)
+    size: int = 128
+    channels: tuple[int, ...] = (48, 96, 160, 256)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class CompletionNet(nn.Module):
         logits = prior + out[:, 4:]
         return Completed(
             (spread * logits.softmax(1)[:, :, None]).sum(1) + out[:, :3],
-            detail_of(other[:, :3], there, _DETAIL),
+            detail_of(other[:, :3], there, odd(_DETAIL * self.config.size)),
             out[:, 3:4].sigmoid(),
             logits,
         )
@@ -167,6 +167,11 @@ def mirror_index(atlas: Atlas) -> Int[Tensor, " texel"]:
     return torch.where(atlas.covered.view(-1), index, -1)
 
 
+def odd(width: float) -> int:
+    """The odd number near ``width``, at least 3."""
+    return max(3, round(width) | 1)
+
+
 def detail_of(
     colour: Float[Tensor, "batch rgb=3 texel texel"], weight: Float[Tensor, "batch 1 texel texel"], reach: int
 ) -> Float[Tensor, "batch rgb=3 texel texel"]:
@@ -200,7 +205,7 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     # detail of the mirror image at the photo's own sharpness
     mirror = mirror_unseen(template, partial)
     there = mirror.seen & ~partial.seen
-    reach = round(_DETAIL * size / network.config.size) | 1
+    reach = odd(_DETAIL * size)
     detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
     detail = detail.permute(1, 2, 0)
     made = colour + (take * there)[..., None] * detail

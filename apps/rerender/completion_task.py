@@ -82,14 +82,13 @@ class CompletionTask:
         from bodymap.training.loader import Loader
 
         folder = TextureFolder(self.config.textures)
-        if folder.size != self.model_config.size:
-            raise UserError(
-                f"{folder.folder} holds textures of {folder.size}, the network wants {self.model_config.size}."
-            )
+        wanted = self.model_config.size
+        if folder.size % wanted:
+            raise UserError(f"{folder.folder} holds textures of {folder.size} texels, which {wanted} does not divide.")
         return Loader(
             folder,
             collate,
-            Spoil(self.template, folder.size, self.config.spoil, self.seed),
+            Spoil(self.template, wanted, self.config.spoil, self.seed),
             batch_size=self.batch_size,
             seed=self.seed,
             workers=self.workers,

@@ -65,8 +65,27 @@ class Spoil:
         self.covered = get_atlas(template, size).covered.float()[None, None]
 
     def __call__(self, batch: Batch, slots: Tensor) -> Batch:
+        batch = self._shrunk(batch)
         parts = [self._one(batch, k, slot) for k, slot in enumerate(slots.tolist())]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _shrunk(self, batch: Batch) -> Batch:
+        """Stored textures at the network's size: means of the colours, the nearest layer."""
+        factor = batch["colour"].shape[1] // self.size
+        if factor == 1:
+            return batch
+        inside = (batch["layer"] > 0)[..., None].float()
+        stacked = torch.cat([batch["colour"] * inside, batch["seen"][..., None] * inside, inside], -1)
+        mean = functional.avg_pool2d(stacked.permute(0, 3, 1, 2), factor).permute(0, 2, 3, 1)
+        mean = mean / mean[..., -1:].clamp_min(1e-3)
+        middle = slice(factor // 2, None, factor)
+        layer = torch.where(batch["layer"][:, middle, middle] > 0, batch["layer"][:, middle, middle], 1)
+        inside = self.covered[:, 0] > 0
+        return batch | {
+            "colour": mean[..., :3] * inside[..., None],
+            "seen": mean[..., 3] * inside,
+            "layer": layer * inside,
+        }
 
     def _one(self, batch: Batch, k: int, slot: int) -> Batch:
         c, draw = self.config, torch.Generator().manual_seed((self.seed << 32) + slot)

@@ -64,9 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         bvh = read_bvh(options.motion)
     find(options.weights)
-    from apps.rerender.pretrained import find_completion, load_completion
+    from apps.rerender.pretrained import find as find_network
+    from apps.rerender.pretrained import load_completion
 
-    completion = find_completion(options.completion)
+    completion = find_network("completion", options.completion)
     photo = read_photo(options.photo)
 
     # -- the slow part --

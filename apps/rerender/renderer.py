@@ -53,7 +53,7 @@ class RendererNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.channels
-        # the warp continued, its mask, how sure it was seen, the code
+        # the warp continued, its mask, what of it was seen, the code
         self.cells = nn.Conv2d(3 + 1 + 1 + 3, 2 * widths[0], 2, stride=2)
         self.enter = block(2 * widths[0], widths[0])
         self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
@@ -78,7 +78,7 @@ class RendererNet(nn.Module):
         texture: Float[Tensor, "batch rgb=3 texel texel"],
         seen: Float[Tensor, "batch 1 texel texel"],
     ) -> Rendered:
-        """Colours in [0, 1]; ``mask``: where the warp is; ``share`` and ``seen``: how sure the photo showed it."""
+        """Colours in [0, 1]; ``mask``: where the warp is; ``share`` and ``seen``: what of it the photo showed."""
         base, _ = push_pull_batch(warped, mask, levels=8)
         cells = self.cells(torch.cat([base, mask, share, code * mask], 1))
         x = self.enter(cells)
@@ -93,3 +93,69 @@ class RendererNet(nn.Module):
         out = functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2)
         # the mask is where the answer for the outline starts from
         return Rendered(base + out[:, :3], out[:, 3:] + 4 * (mask - 0.5), base)
+
+
+# ------------------------------------------------------------------------------------------------ pictures of any size
+_MARGIN = 0.12  # of the person's longer side, around the person: hair and hems may stick out
+
+
+def refine(
+    network: RendererNet,
+    warped: Float[Tensor, "rgb=3 height width"],
+    alpha: Float[Tensor, "1 height width"],
+    share: Float[Tensor, "1 height width"],
+    code: Float[Tensor, "rgb=3 height width"],
+    texture: Float[Tensor, "rgb=3 texel texel"],
+    seen: Float[Tensor, "1 texel texel"],
+) -> tuple[Float[Tensor, "rgb=3 height width"], Float[Tensor, "1 height width"]]:
+    """(colours, alpha) of a warp, both in [0, 1]: the network's correction over the warp's own detail.
+
+    Args:
+        warped, share, code: 0 where nothing was warped, averages of what was elsewhere.  alpha: what the warp covers.
+    """
+    rows, columns = (torch.nonzero(alpha[0].amax(axis) > 0.5)[:, 0] for axis in (1, 0))
+    if len(rows) == 0:
+        return warped, alpha
+    height, width = alpha.shape[1:]
+    box = _box(rows, height, columns, width)
+    part = (slice(None), *box)
+    small = _small_size(box, network)
+
+    def shrunk(image: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Means over what is covered."""
+        cut = image[part][None] * (1 if weight is None else weight[part][None])
+        mean = functional.interpolate(cut, small, mode="bilinear", antialias=True)
+        if weight is None:
+            return mean
+        return mean / functional.interpolate(weight[part][None], small, mode="bilinear", antialias=True).clamp_min(1e-3)
+
+    mask = (shrunk(alpha) > 0.5).float()
+    low = [shrunk(image, alpha) * mask for image in (warped, share, code)]
+    atlas = functional.interpolate(torch.cat([texture, seen])[None], (256, 256), mode="area")
+    with torch.no_grad():
+        made = network(low[0], low[1], low[2], mask, atlas[:, :3], atlas[:, 3:])
+    change = torch.cat([made.colour - made.base, made.alpha.sigmoid() - mask], 1)
+    change = functional.interpolate(change, warped[part].shape[1:], mode="bicubic")[0]
+
+    base, _ = push_pull_batch(warped[None], (alpha > 0.99).float()[None], levels=8)
+    base = torch.where(alpha > 0.99, warped, base[0])
+    colour, cover = base.clone(), alpha.clone()
+    colour[part] += change[:3]
+    cover[part] += change[3:]
+    return colour.clamp(0, 1), cover.clamp(0, 1)
+
+
+def _box(rows: Tensor, height: int, columns: Tensor, width: int) -> tuple[slice, slice]:
+    """The person's box with its margin, inside the picture."""
+    margin = round(_MARGIN * float(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1)
+    return (
+        slice(max(0, int(rows[0]) - margin), min(height, int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)),
+    )
+
+
+def _small_size(box: tuple[slice, slice], network: RendererNet) -> tuple[int, int]:
+    """What the network looks at: its size the longer way, both ways a multiple of its coarsest cell."""
+    sides = [s.stop - s.start for s in box]
+    cell = 2 ** len(network.config.channels)
+    return tuple(max(cell, round(network.config.size * side / max(sides) / cell) * cell) for side in sides)

@@ -4,7 +4,7 @@
 
 Each person stands in one light and is photographed twice, in two poses and from two sides; each picture is the source
 of the other. The texture comes through the true map, or the shipped network's; it is completed and laid onto the bare
-body, the true map, or the network's map of the other picture. About four seconds a person on a CPU core.
+body, the true map, or the network's map of the other picture. About three seconds a person on a CPU core.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def make_views(number: int, settings: ViewSettings, tools: _Tools) -> dict[str, 
     """Both directions between two pictures of one person.
 
     Returns, each with N = 2 first, all uint8: "warped" (H, W, 3) the texture laid onto the target, "share" (H, W) how
-    sure it was seen, "code" (H, W, 3) and "mask" (H, W) the map it was laid onto, "image" (H, W, 3) and "alpha" (H, W)
+    much of each pixel was seen, "code" (H, W, 3) and "mask" (H, W) the map it was laid onto, "image" (H, W, 3) and "alpha" (H, W)
     what is seen there, "texture" (256, 256, 3) and "seen" (256, 256) the completed texture.
     """
     from bodymap.people import PeopleConfig
@@ -119,7 +119,7 @@ def _one(source: Sample, target: Sample, settings: ViewSettings, tools: _Tools, 
         onto = true_map(target)
     else:
         onto = tools.model.predict(target.image, target.foreground)
-    stacked = torch.cat([full.colour, partial.confidence[..., None]], -1)
+    stacked = torch.cat([full.colour, partial.seen[..., None].float()], -1)
     laid = texture_to_image(template, stacked, onto, smooth=1 if kind == 2 else 0).values
     small = torch.nn.functional.interpolate(stacked.permute(2, 0, 1)[None], (256, 256), mode="area")[0]
 
@@ -192,14 +192,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         UserError: bad input.
     """
-    from apps.rerender.pretrained import find_completion
+    from apps.rerender.pretrained import find
     from apps.rerender.shelves import add_shelf_arguments, pack_digest
 
     parser = argparse.ArgumentParser(prog="python -m apps.rerender.views", description=__doc__.splitlines()[0])
     add_shelf_arguments(parser)
     parser.add_argument("--completion", metavar="SOURCE", help="plain, learned, or weights; as apps.rerender.predict")
     options = parser.parse_args(arguments)
-    found = find_completion(options.completion)
+    found = find("completion", options.completion)
     digest = ""
     if found is not None:
         from bodymap.weights import load

@@ -12,7 +12,7 @@ from apps.rerender.completion import (
     mirror_index,
     shrink,
 )
-from apps.rerender.pretrained import find_completion, load_completion
+from apps.rerender.pretrained import find, load_completion
 from bodymap import UserError
 from bodymap.config import to_dict
 from bodymap.surface import load_template
@@ -105,10 +105,10 @@ def test_weights_come_back(network, tmp_path):
     tensors["adversary.x"] = torch.zeros(1)
     metadata = {"code_version": load_template().code_version}
     save_weights(tmp_path / "w", tensors, {"model": to_dict(TINY)}, metadata)
-    loaded = load_completion(find_completion(str(tmp_path / "w")))
+    loaded = load_completion(find("completion", str(tmp_path / "w")))
     partial = left_half(64)
     one, two = (complete_texture(load_template(), partial, n).colour for n in (network, loaded))
     assert np.allclose(one, two, atol=0.01)  # float16
-    assert find_completion("plain") is None
+    assert find("completion", "plain") is None
     with pytest.raises(UserError, match="no weights"):
-        find_completion(str(tmp_path / "nothing"))
+        find("completion", str(tmp_path / "nothing"))
