@@ -1,6 +1,7 @@
 """Measures re-rendering: fillings of unseen texture on held-out people, and pairs of photographs of one person.
 
     python -m apps.rerender.evaluate completion data/textures_test --json figures.json
+    python -m apps.rerender.evaluate views data/views_test
     python -m apps.rerender.evaluate pairs a.jpg b.jpg [c.jpg d.jpg ...]
 
 Textures of held-out assets come from ``python -m apps.rerender.textures --split test``. LPIPS downloads its network
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from apps.rerender.shelves import positive
 from bodymap.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -165,20 +167,115 @@ def _view(degrees: float) -> Correspondence:
     return draw(vertices, Camera(K, T, _VIEW))
 
 
-# --------------------------------------------------------------------------------------------------------- the command
-def _completion(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    network = None
-    if options.weights is not None:
-        from apps.rerender.pretrained import load_completion
+# ---------------------------------------------------------------------------------------- the renderer, and photographs
+def measure_views(
+    folder: str, network=None, count: int | None = None, weights: str | None = None, quiet: bool = False
+) -> dict[str, dict[str, float]]:
+    """Means over a folder's views of what is shown on the true foreground, by way of making it.
 
-        network = load_completion(options.weights)
+    "warp only": what was seen, a grey elsewhere; "completed": the stored texture on its map; "rendered": the network's.
+    "iou": of the outline.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from apps.rerender.partials import collate
+    from apps.rerender.renderer_task import INPUTS, Vary
+    from apps.rerender.views import ViewFolder
+    from bodymap.metrics.image import lpips_distance, psnr, ssim
+
+    stored, plain = ViewFolder(folder), Vary(0, 0.0)
+    sums: dict[str, dict[str, list[float]]] = {}
+    for index in tqdm(range(min(count or len(stored), len(stored))), disable=quiet, unit="view"):
+        batch = plain(collate([stored[index]]), torch.tensor([index]))
+        mask, true, alpha = batch["mask"], batch["image"], batch["alpha"]
+        if alpha.sum() < _LEAST:
+            continue
+        seen = (batch["share"] > 0.5).float()
+        ways = {
+            "warp only": (batch["warped"] * seen + 0.5 * (1 - seen), mask),
+            "completed": (batch["warped"], mask),
+        }
+        if network is not None:
+            with torch.no_grad():
+                made = network(**{name: batch[name] for name in INPUTS})
+            ways["rendered"] = (made.colour.clamp(0, 1), made.alpha.sigmoid())
+        wanted = (true * alpha + 0.5 * (1 - alpha))[0]
+        region = alpha[0, 0] > 0
+        for name, (colour, cover) in ways.items():
+            shown = (colour * cover + 0.5 * (1 - cover))[0]
+            row = sums.setdefault(name, {"psnr": [], "ssim": [], "lpips": [], "iou": []})
+            row["psnr"].append(psnr(shown, wanted, region))
+            row["ssim"].append(ssim(shown, wanted, region))
+            row["lpips"].append(lpips_distance(shown, wanted, region, weights=weights))
+            there = cover[0, 0] > 0.5
+            row["iou"].append(float((there & region).sum() / (there | region).sum()))
+    return {name: {key: float(np.nanmean(values)) for key, values in row.items()} for name, row in sums.items()}
+
+
+def measure_pairs(photos: list[str], network=None, weights: str | None = None) -> dict[str, dict[str, float]]:
+    """Pairs of photographs of one person: the first one's texture on the second one's map, on its foreground.
+
+    "warp only" leaves what the first does not show a grey.
+    """
+    import torch
+
+    from bodymap import BodyMap
+    from bodymap.metrics.image import lpips_distance, psnr, ssim
+    from bodymap.photo import read_photo
+    from bodymap.surface import load_template
+    from bodymap.warping import image_to_texture, texture_to_image
+    from bodymap.warping.grid import smoothing_reach
+
+    if len(photos) % 2 or not photos:
+        raise UserError("Give pairs of photographs: an even number of files.")
+    template, model = load_template(), BodyMap.from_pretrained()
+    sums: dict[str, dict[str, list[float]]] = {}
+    for one, other in zip(photos[::2], photos[1::2], strict=True):
+        source, target = (read_photo(path) for path in (one, other))
+        first, second = model.predict(one), model.predict(other)
+        partial = image_to_texture(template, source, first, smooth=smoothing_reach(first))
+        if not bool(partial.seen.any()) or not second.mask.any():
+            raise UserError(f"Too little of a person is seen in {one} or {other}.")
+        ways = {"warp only": lambda p: torch.where(p.seen[..., None], p.colour, torch.tensor(0.5))}
+        true = torch.from_numpy(target).permute(2, 0, 1).float() / 255
+        rows, columns = np.flatnonzero(second.mask.any(1)), np.flatnonzero(second.mask.any(0))
+        cut = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        region = torch.from_numpy(second.mask)
+        for name, fill in (ways | fillings(template, network)).items():
+            laid = texture_to_image(template, fill(partial), second, smooth=smoothing_reach(second)).values
+            shown = torch.where(region, laid.permute(2, 0, 1), true)[:, *cut]
+            row = sums.setdefault(name, {"psnr": [], "ssim": [], "lpips": []})
+            row["psnr"].append(psnr(shown, true[:, *cut], region[cut]))
+            row["ssim"].append(ssim(shown, true[:, *cut], region[cut]))
+            row["lpips"].append(lpips_distance(shown, true[:, *cut], region[cut], weights=weights))
+    return {name: {key: float(np.mean(values)) for key, values in row.items()} for name, row in sums.items()}
+
+
+# --------------------------------------------------------------------------------------------------------- the command
+def _network(load: Callable, choice: Path | None):
+    return None if choice is None else load(choice)
+
+
+def _completion(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    from apps.rerender.pretrained import find, load_completion
+
+    network = _network(load_completion, find("completion", options.completion))
     return measure_completion(options.folder, network, options.count, options.lpips)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
+def _views(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    from apps.rerender.pretrained import find, load_renderer
+
+    network = _network(load_renderer, find("renderer", options.renderer))
+    return measure_views(options.folder, network, options.count, options.lpips)
+
+
+def _pairs(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    from apps.rerender.pretrained import find, load_completion
+
+    network = _network(load_completion, find("completion", options.completion))
+    return measure_pairs(options.photos, network, options.lpips)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -186,10 +283,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     completion = commands.add_parser("completion", help="ways to fill unseen texture, on stored textures")
     completion.add_argument("folder", metavar="DIR", help="made by python -m apps.rerender.textures --split test")
-    completion.add_argument("--count", type=_positive, metavar="N", help="only the first N textures")
-    completion.add_argument("--weights", metavar="SOURCE", help="folder, file or hub id of a completion network")
     completion.set_defaults(measure=_completion)
-    for command in (completion,):
+    seen = commands.add_parser("views", help="the renderer, on stored views")
+    seen.add_argument("folder", metavar="DIR", help="made by python -m apps.rerender.views --split test")
+    seen.add_argument("--renderer", metavar="SOURCE", help="plain, learned (where it ships), or weights")
+    seen.set_defaults(measure=_views)
+    pairs = commands.add_parser("pairs", help="the first one's texture on the second one, photo by photo")
+    pairs.add_argument("photos", nargs="+", metavar="PHOTO")
+    pairs.set_defaults(measure=_pairs)
+    for command in (completion, pairs):
+        command.add_argument("--completion", metavar="SOURCE", help="plain, learned (where it ships), or weights")
+    for command in (completion, seen):
+        command.add_argument("--count", type=positive, metavar="N", help="only the first N")
+    for command in (completion, seen, pairs):
         command.add_argument("--lpips", metavar="FILE", help="safetensors of the LPIPS network (alex)")
         command.add_argument("--json", metavar="FILE", help="also write the figures there")
     return parser

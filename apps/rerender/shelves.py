@@ -156,11 +156,11 @@ class Shelf:
 def add_shelf_arguments(parser: argparse.ArgumentParser) -> None:
     """What the commands that fill such folders share."""
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a run that was stopped goes on in it")
-    parser.add_argument("--count", type=_positive, default=2000, metavar="N", help="people (%(default)s)")
+    parser.add_argument("--count", type=positive, default=2000, metavar="N", help="people (%(default)s)")
     parser.add_argument("--split", choices=("train", "test"), default="train", help="of the assets (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="another number, other people (%(default)s)")
     parser.add_argument("--pack", metavar="FILE", help="people pack; without it the small one that ships")
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes (%(default)s)")
 
 
 def pack_digest(pack: str | None) -> str:
@@ -178,7 +178,8 @@ def pack_digest(pack: str | None) -> str:
     return sha256(Path(pack))
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An option's whole number from 1 on."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)

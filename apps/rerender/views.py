@@ -23,7 +23,6 @@ from bodymap.errors import UserError, run_command
 from bodymap.types import Correspondence, Sample
 
 SIZE = (256, 192)  # pixels of a view
-_TEXTURE = 512
 RECORD = "views.json"
 
 
@@ -36,6 +35,7 @@ class ViewSettings:
         predicted: share of the sources whose texture comes through the network's map.
         onto: shares of the maps that the texture is laid onto.
         completion: digest of the completion's weights; empty: plain filling.
+        texture: texels each way through which a picture is laid onto the other.
         per_file: people.
     """
 
@@ -45,6 +45,7 @@ class ViewSettings:
     predicted: float = 0.1
     onto: tuple[float, float, float] = (0.6, 0.3, 0.1)
     completion: str = ""
+    texture: int = 512
     per_file: int = 16
 
 
@@ -60,9 +61,9 @@ class _Tools:
 def make_views(number: int, settings: ViewSettings, tools: _Tools) -> dict[str, np.ndarray]:
     """Both directions between two pictures of one person.
 
-    Returns, each with N = 2 first, all uint8: "warped" (H, W, 3) the texture laid onto the target, "share" (H, W) how
-    much of each pixel was seen, "code" (H, W, 3) and "mask" (H, W) the map it was laid onto, "image" (H, W, 3) and "alpha" (H, W)
-    what is seen there, "texture" (256, 256, 3) and "seen" (256, 256) the completed texture.
+    Returns, each with N = 2 first, all uint8: "warped" (H, W, 3) the texture laid onto the target, "share" (H, W) what
+    of it was seen, "code" (H, W, 3) and "mask" (H, W) the map it was laid onto, "image" (H, W, 3) and "alpha" (H, W)
+    what is to be seen there, "texture" (256, 256, 3) and "seen" (256, 256) the completed texture.
     """
     from bodymap.people import PeopleConfig
     from bodymap.people.config import CameraConfig, OutfitConfig, SceneConfig
@@ -102,9 +103,9 @@ def _one(source: Sample, target: Sample, settings: ViewSettings, tools: _Tools, 
     template = load_template()
     predicted = rng.random() < settings.predicted
     correspondence = tools.model.predict(source.image, source.foreground) if predicted else true_map(source)
-    partial = image_to_texture(template, source.image, correspondence, _TEXTURE, smooth=2 if predicted else 0)
+    partial = image_to_texture(template, source.image, correspondence, settings.texture, smooth=2 if predicted else 0)
     if not bool(partial.seen.any()):
-        partial = image_to_texture(template, source.image, true_map(source), _TEXTURE, smooth=0, silhouette=0)
+        partial = image_to_texture(template, source.image, true_map(source), settings.texture, smooth=0, silhouette=0)
     if not bool(partial.seen.any()):
         raise UserError("A synthetic person is not seen at all; take another seed.")
     if tools.completion is None:
