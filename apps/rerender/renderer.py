@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from apps.rerender.completion import block
+from apps.rerender.completion import block, even
 from bodymap.warping.pyramid import push_pull_batch
 
 
@@ -90,7 +90,7 @@ class RendererNet(nn.Module):
         x = self.middle(x + self.join(whole)[..., None, None])
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
-        out = functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2)
+        out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
         # the mask is where the answer for the outline starts from
         return Rendered(base + out[:, :3], out[:, 3:] + 4 * (mask - 0.5), base)
 
