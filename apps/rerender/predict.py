@@ -70,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"The output {output} would replace the film that is read; choose another name.")
     fps = options.fps or (_FPS if film is None else film.fps)
     find(options.weights)
+    from apps.rerender.pretrained import find as find_network
+    from apps.rerender.pretrained import load_completion, load_renderer
+
+    completion = find_network("completion", options.completion)
+    renderer = find_network("renderer", options.renderer)
     photo = read_photo(options.photo)
 
     # -- the slow part --
@@ -80,8 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.predictor import BodyMap
 
     model = BodyMap.from_pretrained(options.weights, device=options.device)
+    fill = None if completion is None else load_completion(completion)
+    paint = None if renderer is None else load_renderer(renderer)
     more = [(read_photo(path), model.predict(path)) for path in options.also]
-    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture, more=more)
+    correspondence = model.predict(options.photo, options.mask)
+    avatar = make_avatar(photo, correspondence, texture_size=options.texture, more=more, completion=fill)
     if options.pose is not None:
         bodies = _like_photo(avatar, model, options.pose)
     elif bvh is not None:
@@ -91,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         bodies = _turning(avatar, options)
     camera = frame_camera(avatar.fit.camera, bodies, options.size)
-    frames = (render(avatar, body, camera) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2))
+    frames = (
+        render(avatar, body, camera, renderer=paint) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2)
+    )
     written = write_film(output, frames, fps)
     if options.export is not None:
         from apps.rerender.export import write_mesh
@@ -171,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of the film (%(default)s)")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="the person in white, where several are in the photo")
     parser.add_argument("--texture", type=int, default=1024, metavar="PX", help="texels each way (%(default)s)")
+    parser.add_argument(
+        "--completion",
+        metavar="SOURCE",
+        help="what fills the unseen: plain, learned, or weights of your own; learned where its weights ship",
+    )
+    parser.add_argument("--renderer", metavar="SOURCE", help="what corrects the pictures; as --completion")
     parser.add_argument("--export", type=Path, metavar="GLB", help="also write the textured mesh in the first pose")
     parser.add_argument("--weights", metavar="SOURCE", help="name, folder, file or hub id; without it the shipped ones")
     parser.add_argument("--device", help="cpu, cuda, ...; without it the GPU if there is one")
