@@ -21,11 +21,12 @@ from bodymap.types import LAYER_NAMES
 from bodymap.warping.atlas import Atlas, get_atlas
 from bodymap.warping.fill import MIRRORED, SEEN, SMOOTH, FilledTexture
 from bodymap.warping.image_to_texture import PartialTexture
-from bodymap.warping.pyramid import push_pull, push_pull_batch
+from bodymap.warping.pyramid import push_pull
 from bodymap.warping.symmetry import mirror_unseen
 
 LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
+_NEAR, _FALL = 0.02, 3.5  # seen places weigh (metres away + _NEAR) ^ -_FALL in what is spread smoothly
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
 
@@ -72,6 +73,10 @@ class CompletionNet(nn.Module):
         place = (place.sum(-2) * atlas.covered[..., None]).permute(2, 0, 1)
         self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
         self.register_buffer("mirror", mirror_index(atlas), persistent=False)
+        inside, sample, distant = _distances(template, atlas)
+        self.register_buffer("inside", inside, persistent=False)
+        self.register_buffer("sample", sample, persistent=False)
+        self.register_buffer("distant", distant, persistent=False)
         widths = config.channels
         # two images, the smooth fill and layers, the place
         self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 + len(LAYERS) + 4, 2 * widths[0], 2, stride=2)
@@ -120,32 +125,52 @@ class CompletionNet(nn.Module):
     def _spread(
         self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
     ) -> tuple[Float[Tensor, "batch layer rgb=3 texel texel"], Float[Tensor, "batch layer texel texel"]]:
-        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread."""
-        batch, size = len(own), own.shape[-1]
-        # the other side counts where this one was not seen, and little beside it
-        weight = torch.where(own[:, 3:4] > 0, own[:, 4:], 0.3 * other[:, 4:])
+        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread.
+
+        Means weighted with the distance along the body (Shepard 1968), which knows nothing of the atlas' seams.
+        """
+        batch, count, size = len(own), len(LAYERS), own.shape[-1]
+        inside = self.inside
+        own, other = own.flatten(2)[..., inside].float(), other.flatten(2)[..., inside].float()
+        # slanted rims have less to say, and the other side counts where this one was not seen
+        mine, theirs = (x[:, 4:] * (2 * x[:, 3:4]).clamp(0.02, 1) for x in (own, other))
+        weight = torch.where(own[:, 3:4] > 0, mine, 0.3 * theirs)
         colour = torch.where(own[:, 3:4] > 0, own[:, :3], other[:, :3])
-        coarse = functional.avg_pool2d(torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1), 4)
-        mass = coarse[:, : len(LAYERS)]
-        values = coarse[:, len(LAYERS) :].view(batch, len(LAYERS), 3, *mass.shape[2:])
-        values = values / mass.clamp_min(1e-6)[:, :, None]
-        levels = round(math.log2(size))
-        flat = mass.flatten(0, 1)[:, None].clamp(max=1)
-        spread, reach = push_pull_batch(values.flatten(0, 1), flat, levels)
-        spread, reach = spread.view_as(values), reach.view_as(mass)[:, :, None]
-        # layers that nobody saw take the mean of the others
-        mean = (spread * reach).sum(1, keepdim=True) / reach.sum(1, keepdim=True).clamp_min(1e-6)
-        spread = spread * reach + mean * (1 - reach)
+        sums = torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1)
+        gathered = sums.new_zeros(batch, sums.shape[1], self.distant.shape[1])
+        gathered.index_add_(2, self.sample, sums)
+        spread = (gathered.view(-1, gathered.shape[-1]) @ self.distant.T).float().view(batch, -1, len(inside))
+
+        mass, values = spread[:, :count], spread[:, count:].view(batch, count, 3, -1)
         total = mass.sum(1, keepdim=True)
-        share, _ = push_pull_batch(mass / total.clamp_min(1e-6), total.clamp(max=1), levels)
-        both = torch.cat([spread.flatten(1, 2), share.clamp_min(0.01).log()], 1)
-        both = functional.interpolate(both, (size, size), mode="bilinear")
-        return both[:, : 3 * len(LAYERS)].view(batch, len(LAYERS), 3, size, size), both[:, 3 * len(LAYERS) :]
+        mean = values.sum(1, keepdim=True) / total.clamp_min(1e-6)[:, :, None]
+        # layers that nobody saw take the mean of the others
+        known = mass > 1e-4 * total
+        values = torch.where(known[:, :, None], values / mass.clamp_min(1e-6)[:, :, None], mean)
+        share = (mass / total.clamp_min(1e-6)).clamp_min(0.01).log()
+        out = values.new_zeros(batch, 4 * count, size * size)
+        out[..., inside] = torch.cat([values.flatten(1, 2), share], 1)
+        out = out.view(batch, 4 * count, size, size)
+        return out[:, : 3 * count].reshape(batch, count, 3, size, size), out[:, 3 * count :]
 
     def mirrored(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
         """The person's other side, laid over this one; 0 where the atlas shows nothing."""
         flat = image.flatten(2)
         return (flat[..., self.mirror.clamp_min(0)] * (self.mirror >= 0)).view_as(image)
+
+
+def _distances(
+    template: Template, atlas: Atlas
+) -> tuple[Int[Tensor, " inside"], Int[Tensor, " inside"], Float[Tensor, "inside sample"]]:
+    """The texels of the islands, each one's sample of the template, and the weight of every sample for each texel."""
+    inside = torch.nonzero(atlas.covered.view(-1))[:, 0]
+    corners = template.vertex_sample[template.triangles[atlas.triangle.view(-1)[inside]]]
+    weights = atlas.barycentric.view(-1, 3)[inside]
+    sample = corners.gather(1, weights.argmax(1, keepdim=True))[:, 0]
+    far = torch.zeros(len(inside), len(template.samples), device=inside.device)
+    for k in range(3):
+        far += weights[:, k : k + 1] * template.sample_geodesic[corners[:, k]]
+    return inside, sample, (far + _NEAR).pow_(-_FALL)
 
 
 def block(given: int, width: int) -> nn.Sequential:
