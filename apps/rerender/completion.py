@@ -27,6 +27,7 @@ from bodymap.warping.symmetry import mirror_unseen
 LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
 _NEAR, _FALL = 0.02, 3.5  # seen places weigh (metres away + _NEAR) ^ -_FALL in what is spread smoothly
+_CRISP = 4.0  # the layers' logits count so much more in what is shown than in what is trained
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
 
@@ -46,20 +47,23 @@ class CompletionConfig:
 @dataclass(frozen=True)
 class Completed:
     """Attributes:
-    colour: (B, 3, T, T), about [0, 1], without the mirror image's detail.
+    spread: (B, L, 3, T, T): the colours of each of LAYERS, spread over the body.
+    layer: (B, L, T, T) logits of LAYERS.
+    change: (B, 3, T, T): what is added to the layers' mixture.
     detail: (B, 3, T, T), the mirror image's, 0 where it was not seen.
     take: (B, 1, T, T) in [0, 1]: how much of the detail.
-    layer: (B, L, T, T) logits of LAYERS.
     """
 
-    colour: Float[Tensor, "batch rgb=3 texel texel"]
+    spread: Float[Tensor, "batch layer rgb=3 texel texel"]
+    layer: Float[Tensor, "batch layer texel texel"]
+    change: Float[Tensor, "batch rgb=3 texel texel"]
     detail: Float[Tensor, "batch rgb=3 texel texel"]
     take: Float[Tensor, "batch 1 texel texel"]
-    layer: Float[Tensor, "batch layer texel texel"]
 
     @property
     def texture(self) -> Float[Tensor, "batch rgb=3 texel texel"]:
-        return self.colour + self.take * self.detail
+        """Colours, about [0, 1]."""
+        return mixture(self.spread, self.layer) + self.change + self.take * self.detail
 
 
 class CompletionNet(nn.Module):
@@ -101,7 +105,7 @@ class CompletionNet(nn.Module):
 
         # where the answer starts from: each layer's colours, spread smoothly, mixed as the layers spread
         spread, prior = self._spread(own, other)
-        base = (spread * prior.softmax(1)[:, :, None]).sum(1)
+        base = mixture(spread, prior)
         given = torch.cat([own, other, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
         cells = self.cells(given)
         x = self.enter(cells)
@@ -114,13 +118,8 @@ class CompletionNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
-        logits = prior + out[:, 4:]
-        return Completed(
-            (spread * logits.softmax(1)[:, :, None]).sum(1) + out[:, :3],
-            detail_of(other[:, :3], there, odd(_DETAIL * self.config.size)),
-            out[:, 3:4].sigmoid(),
-            logits,
-        )
+        detail = detail_of(other[:, :3], there, odd(_DETAIL * self.config.size))
+        return Completed(spread, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
 
     def _spread(
         self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
@@ -157,6 +156,13 @@ class CompletionNet(nn.Module):
         """The person's other side, laid over this one; 0 where the atlas shows nothing."""
         flat = image.flatten(2)
         return (flat[..., self.mirror.clamp_min(0)] * (self.mirror >= 0)).view_as(image)
+
+
+def mixture(
+    spread: Float[Tensor, "batch layer rgb=3 height width"], logits: Float[Tensor, "batch layer height width"]
+) -> Float[Tensor, "batch rgb=3 height width"]:
+    """The layers' colours, mixed as probable as each layer is."""
+    return (spread * logits.softmax(1)[:, :, None]).sum(1)
 
 
 def _distances(
@@ -231,8 +237,12 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     with torch.no_grad():
         done = network(small.colour.permute(2, 0, 1)[None], small.confidence[None, None], small.layer[None])
 
-    grown = _enlarge(torch.cat([done.colour, done.take, done.layer.softmax(1)], 1), template, size)
-    colour, take, layer = grown[..., :3], grown[..., 3], grown[..., 4:].argmax(-1) + 1
+    count = len(LAYERS)
+    grown = _enlarge(torch.cat([done.spread.flatten(1, 2), done.layer, done.change, done.take], 1), template, size)
+    logits, take = grown[:, 3 * count : 4 * count], grown[0, -1].clamp(0, 1)
+    # hems are lines: what is half one garment and half another at the network's size is neither
+    colour = mixture(grown[:, : 3 * count].view(1, count, 3, size, size), _CRISP * logits) + grown[:, -4:-1]
+    colour, layer = colour[0].permute(1, 2, 0), logits[0].argmax(0) + 1
     # detail of the mirror image at the photo's own sharpness
     mirror = mirror_unseen(template, partial)
     there = mirror.seen & ~partial.seen
@@ -267,10 +277,8 @@ def shrink(partial: PartialTexture, size: int) -> PartialTexture:
     return PartialTexture(mean[..., :3] * seen[..., None], mean[..., 3] * seen, mean[..., 4:-1].argmax(-1) * seen)
 
 
-def _enlarge(image: Float[Tensor, "1 c texel texel"], template: Template, size: int) -> Float[Tensor, "big big c"]:
-    """Bicubic; islands are padded first, so that nothing from outside runs in."""
+def _enlarge(image: Float[Tensor, "1 c texel texel"], template: Template, size: int) -> Float[Tensor, "1 c big big"]:
+    """Smoothly; islands are padded first, so that nothing from outside runs in."""
     atlas = get_atlas(template, image.shape[-1])
-    flat = image[0].flatten(1)[:, atlas.source.view(-1).clamp_min(0)].view_as(image)
-    if size == image.shape[-1]:
-        return flat[0].permute(1, 2, 0)
-    return functional.interpolate(flat, (size, size), mode="bicubic")[0].permute(1, 2, 0)
+    flat = image.flatten(2)[..., atlas.source.view(-1).clamp_min(0)].view_as(image)
+    return functional.interpolate(flat, (size, size), mode="bilinear")
