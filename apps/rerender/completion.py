@@ -21,11 +21,13 @@ from bodymap.types import LAYER_NAMES
 from bodymap.warping.atlas import Atlas, get_atlas
 from bodymap.warping.fill import MIRRORED, SEEN, SMOOTH, FilledTexture
 from bodymap.warping.image_to_texture import PartialTexture
-from bodymap.warping.pyramid import push_pull, push_pull_batch
+from bodymap.warping.pyramid import push_pull
 from bodymap.warping.symmetry import mirror_unseen
 
 LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
+_NEAR, _FALL = 0.02, 3.5  # seen places weigh (metres away + _NEAR) ^ -_FALL in what is spread smoothly
+_CRISP = 4.0  # the layers' logits count so much more in what is shown than in what is trained
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
 
@@ -45,20 +47,23 @@ class CompletionConfig:
 @dataclass(frozen=True)
 class Completed:
     """Attributes:
-    colour: (B, 3, T, T), about [0, 1], without the mirror image's detail.
+    spread: (B, L, 3, T, T): the colours of each of LAYERS, spread over the body.
+    layer: (B, L, T, T) logits of LAYERS.
+    change: (B, 3, T, T): what is added to the layers' mixture.
     detail: (B, 3, T, T), the mirror image's, 0 where it was not seen.
     take: (B, 1, T, T) in [0, 1]: how much of the detail.
-    layer: (B, L, T, T) logits of LAYERS.
     """
 
-    colour: Float[Tensor, "batch rgb=3 texel texel"]
+    spread: Float[Tensor, "batch layer rgb=3 texel texel"]
+    layer: Float[Tensor, "batch layer texel texel"]
+    change: Float[Tensor, "batch rgb=3 texel texel"]
     detail: Float[Tensor, "batch rgb=3 texel texel"]
     take: Float[Tensor, "batch 1 texel texel"]
-    layer: Float[Tensor, "batch layer texel texel"]
 
     @property
     def texture(self) -> Float[Tensor, "batch rgb=3 texel texel"]:
-        return self.colour + self.take * self.detail
+        """Colours, about [0, 1]."""
+        return mixture(self.spread, self.layer) + self.change + self.take * self.detail
 
 
 class CompletionNet(nn.Module):
@@ -72,6 +77,10 @@ class CompletionNet(nn.Module):
         place = (place.sum(-2) * atlas.covered[..., None]).permute(2, 0, 1)
         self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
         self.register_buffer("mirror", mirror_index(atlas), persistent=False)
+        inside, sample, distant = _distances(template, atlas)
+        self.register_buffer("inside", inside, persistent=False)
+        self.register_buffer("sample", sample, persistent=False)
+        self.register_buffer("distant", distant, persistent=False)
         widths = config.channels
         # two images, the smooth fill and layers, the place
         self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 + len(LAYERS) + 4, 2 * widths[0], 2, stride=2)
@@ -96,7 +105,7 @@ class CompletionNet(nn.Module):
 
         # where the answer starts from: each layer's colours, spread smoothly, mixed as the layers spread
         spread, prior = self._spread(own, other)
-        base = (spread * prior.softmax(1)[:, :, None]).sum(1)
+        base = mixture(spread, prior)
         given = torch.cat([own, other, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
         cells = self.cells(given)
         x = self.enter(cells)
@@ -109,43 +118,65 @@ class CompletionNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
-        logits = prior + out[:, 4:]
-        return Completed(
-            (spread * logits.softmax(1)[:, :, None]).sum(1) + out[:, :3],
-            detail_of(other[:, :3], there, odd(_DETAIL * self.config.size)),
-            out[:, 3:4].sigmoid(),
-            logits,
-        )
+        detail = detail_of(other[:, :3], there, odd(_DETAIL * self.config.size))
+        return Completed(spread, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
 
     def _spread(
         self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
     ) -> tuple[Float[Tensor, "batch layer rgb=3 texel texel"], Float[Tensor, "batch layer texel texel"]]:
-        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread."""
-        batch, size = len(own), own.shape[-1]
-        # the other side counts where this one was not seen, and little beside it
-        weight = torch.where(own[:, 3:4] > 0, own[:, 4:], 0.3 * other[:, 4:])
+        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread.
+
+        Means weighted with the distance along the body (Shepard 1968), which knows nothing of the atlas' seams.
+        """
+        batch, count, size = len(own), len(LAYERS), own.shape[-1]
+        inside = self.inside
+        own, other = own.flatten(2)[..., inside].float(), other.flatten(2)[..., inside].float()
+        # slanted rims have less to say, and the other side counts where this one was not seen
+        mine, theirs = (x[:, 4:] * (2 * x[:, 3:4]).clamp(0.02, 1) for x in (own, other))
+        weight = torch.where(own[:, 3:4] > 0, mine, 0.3 * theirs)
         colour = torch.where(own[:, 3:4] > 0, own[:, :3], other[:, :3])
-        coarse = functional.avg_pool2d(torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1), 4)
-        mass = coarse[:, : len(LAYERS)]
-        values = coarse[:, len(LAYERS) :].view(batch, len(LAYERS), 3, *mass.shape[2:])
-        values = values / mass.clamp_min(1e-6)[:, :, None]
-        levels = round(math.log2(size))
-        flat = mass.flatten(0, 1)[:, None].clamp(max=1)
-        spread, reach = push_pull_batch(values.flatten(0, 1), flat, levels)
-        spread, reach = spread.view_as(values), reach.view_as(mass)[:, :, None]
-        # layers that nobody saw take the mean of the others
-        mean = (spread * reach).sum(1, keepdim=True) / reach.sum(1, keepdim=True).clamp_min(1e-6)
-        spread = spread * reach + mean * (1 - reach)
+        sums = torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1)
+        gathered = sums.new_zeros(batch, sums.shape[1], self.distant.shape[1])
+        gathered.index_add_(2, self.sample, sums)
+        spread = (gathered.view(-1, gathered.shape[-1]) @ self.distant.T).float().view(batch, -1, len(inside))
+
+        mass, values = spread[:, :count], spread[:, count:].view(batch, count, 3, -1)
         total = mass.sum(1, keepdim=True)
-        share, _ = push_pull_batch(mass / total.clamp_min(1e-6), total.clamp(max=1), levels)
-        both = torch.cat([spread.flatten(1, 2), share.clamp_min(0.01).log()], 1)
-        both = functional.interpolate(both, (size, size), mode="bilinear")
-        return both[:, : 3 * len(LAYERS)].view(batch, len(LAYERS), 3, size, size), both[:, 3 * len(LAYERS) :]
+        mean = values.sum(1, keepdim=True) / total.clamp_min(1e-6)[:, :, None]
+        # layers that nobody saw take the mean of the others
+        known = mass > 1e-4 * total
+        values = torch.where(known[:, :, None], values / mass.clamp_min(1e-6)[:, :, None], mean)
+        share = (mass / total.clamp_min(1e-6)).clamp_min(0.01).log()
+        out = values.new_zeros(batch, 4 * count, size * size)
+        out[..., inside] = torch.cat([values.flatten(1, 2), share], 1)
+        out = out.view(batch, 4 * count, size, size)
+        return out[:, : 3 * count].reshape(batch, count, 3, size, size), out[:, 3 * count :]
 
     def mirrored(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
         """The person's other side, laid over this one; 0 where the atlas shows nothing."""
         flat = image.flatten(2)
         return (flat[..., self.mirror.clamp_min(0)] * (self.mirror >= 0)).view_as(image)
+
+
+def mixture(
+    spread: Float[Tensor, "batch layer rgb=3 height width"], logits: Float[Tensor, "batch layer height width"]
+) -> Float[Tensor, "batch rgb=3 height width"]:
+    """The layers' colours, mixed as probable as each layer is."""
+    return (spread * logits.softmax(1)[:, :, None]).sum(1)
+
+
+def _distances(
+    template: Template, atlas: Atlas
+) -> tuple[Int[Tensor, " inside"], Int[Tensor, " inside"], Float[Tensor, "inside sample"]]:
+    """The texels of the islands, each one's sample of the template, and the weight of every sample for each texel."""
+    inside = torch.nonzero(atlas.covered.view(-1))[:, 0]
+    corners = template.vertex_sample[template.triangles[atlas.triangle.view(-1)[inside]]]
+    weights = atlas.barycentric.view(-1, 3)[inside]
+    sample = corners.gather(1, weights.argmax(1, keepdim=True))[:, 0]
+    far = torch.zeros(len(inside), len(template.samples), device=inside.device)
+    for k in range(3):
+        far += weights[:, k : k + 1] * template.sample_geodesic[corners[:, k]]
+    return inside, sample, (far + _NEAR).pow_(-_FALL)
 
 
 def block(given: int, width: int) -> nn.Sequential:
@@ -206,8 +237,12 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     with torch.no_grad():
         done = network(small.colour.permute(2, 0, 1)[None], small.confidence[None, None], small.layer[None])
 
-    grown = _enlarge(torch.cat([done.colour, done.take, done.layer.softmax(1)], 1), template, size)
-    colour, take, layer = grown[..., :3], grown[..., 3], grown[..., 4:].argmax(-1) + 1
+    count = len(LAYERS)
+    grown = _enlarge(torch.cat([done.spread.flatten(1, 2), done.layer, done.change, done.take], 1), template, size)
+    logits, take = grown[:, 3 * count : 4 * count], grown[0, -1].clamp(0, 1)
+    # hems are lines: what is half one garment and half another at the network's size is neither
+    colour = mixture(grown[:, : 3 * count].view(1, count, 3, size, size), _CRISP * logits) + grown[:, -4:-1]
+    colour, layer = colour[0].permute(1, 2, 0), logits[0].argmax(0) + 1
     # detail of the mirror image at the photo's own sharpness
     mirror = mirror_unseen(template, partial)
     there = mirror.seen & ~partial.seen
@@ -242,10 +277,8 @@ def shrink(partial: PartialTexture, size: int) -> PartialTexture:
     return PartialTexture(mean[..., :3] * seen[..., None], mean[..., 3] * seen, mean[..., 4:-1].argmax(-1) * seen)
 
 
-def _enlarge(image: Float[Tensor, "1 c texel texel"], template: Template, size: int) -> Float[Tensor, "big big c"]:
-    """Bicubic; islands are padded first, so that nothing from outside runs in."""
+def _enlarge(image: Float[Tensor, "1 c texel texel"], template: Template, size: int) -> Float[Tensor, "1 c big big"]:
+    """Smoothly; islands are padded first, so that nothing from outside runs in."""
     atlas = get_atlas(template, image.shape[-1])
-    flat = image[0].flatten(1)[:, atlas.source.view(-1).clamp_min(0)].view_as(image)
-    if size == image.shape[-1]:
-        return flat[0].permute(1, 2, 0)
-    return functional.interpolate(flat, (size, size), mode="bicubic")[0].permute(1, 2, 0)
+    flat = image.flatten(2)[..., atlas.source.view(-1).clamp_min(0)].view_as(image)
+    return functional.interpolate(flat, (size, size), mode="bilinear")
