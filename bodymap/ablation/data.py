@@ -13,7 +13,8 @@ from bodymap.errors import UserError
 from bodymap.files import atomic_path, output_folder
 from bodymap.types import Sample
 
-_VARIABLE = ("folder", "segmenter", "sequences", "device")
+_VARIABLE = ("folder", "device")
+_LATER = ("segmenter", "sequences", "adapter", "annotations", "pictures")  # may be named later, but not changed
 
 
 class Missing(UserError):
@@ -22,7 +23,7 @@ class Missing(UserError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes figures comparable; a folder keeps to its first settings, but for those of _VARIABLE.
+    """What makes figures comparable: a folder keeps to the settings that it was begun with, whatever the device.
 
     Attributes:
         minutes, steps: of training a row: the budget is one of them, the other is None.
@@ -70,17 +71,16 @@ def open_folder(settings: Settings) -> None:
     if settings.config:
         own["config_digest"] = hashlib.sha256(Path(settings.config).read_bytes()).hexdigest()
     own = json.loads(json.dumps(own))  # as it comes back
-    if path.is_file():
-        theirs = json.loads(path.read_text("utf-8"))
-        for name, value in own.items():
-            if theirs.get(name) != value:
-                raise UserError(
-                    f"{settings.folder} was begun with {name} {theirs.get(name)}, not {value}: its rows would not be "
-                    "comparable; choose another folder."
-                )
-        return
+    theirs = json.loads(path.read_text("utf-8")) if path.is_file() else own
+    for name, value in own.items():
+        if theirs.get(name) != value and not (name in _LATER and None in (value, theirs.get(name))):
+            raise UserError(
+                f"{settings.folder} was begun with {name} {theirs.get(name)}, not {value}: its rows would not be "
+                "comparable; choose another folder."
+            )
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(own, indent=1) + "\n", "utf-8")
+        merged = {name: theirs.get(name) if value is None else value for name, value in own.items()}
+        temporary.write_text(json.dumps(merged, indent=1) + "\n", "utf-8")
 
 
 def test_pictures(settings: Settings, say: Callable[[str], None]) -> list[Callable[[], Sample]]:

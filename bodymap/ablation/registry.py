@@ -120,7 +120,7 @@ _BODYMAP = Row("BodyMap (RGB + CSE)", "bodymap")
 _RGB = Row("BodyMap RGB-only", "rgb")
 _CHARTS = Row("DensePose-style: 24 charts + UV", "charts")
 _EMBEDDING = Row("HumanGPS-style: full-resolution embedding", "embedding")
-_SHIPPED = Row("BodyMap, shipped weights, as users get it", how="predictor")
+_SHIPPED = Row("BodyMap as users get it, not trained here", how="predictor")
 _METHODS = (_CHARTS, _EMBEDDING, _CSE, _RGB, _BODYMAP, _SHIPPED)
 
 

@@ -14,7 +14,7 @@ from support.ellipse import SIZE, ellipse
 from bodymap import evaluate
 from bodymap.ablation import measures
 from bodymap.ablation.baselines import HEADS, build_baseline
-from bodymap.ablation.data import Settings
+from bodymap.ablation.data import Settings, open_folder
 from bodymap.ablation.registry import TABLES, Row
 from bodymap.ablation.running import CONFIGS
 from bodymap.data.shards import ShardSettings, write_shards
@@ -119,6 +119,16 @@ def test_rows_of_other_settings_are_not_mixed(inputs, tmp_path):
     assert iou["true"] == 1 > iou["dilated"] and iou["eroded"] < 1
     with pytest.raises(UserError, match="seed"):
         evaluate.main([*inputs, *out, "--seed", "1"])
+
+
+def test_what_is_named_later_must_stay_the_same(tmp_path):
+    open_folder(Settings(tmp_path, steps=1, minutes=None))
+    open_folder(Settings(tmp_path, steps=1, minutes=None, sequences="a"))
+    open_folder(Settings(tmp_path, steps=1, minutes=None))
+    with pytest.raises(UserError, match="sequences a, not b"):
+        open_folder(Settings(tmp_path, steps=1, minutes=None, sequences="b"))
+    with pytest.raises(UserError, match="steps"):
+        open_folder(Settings(tmp_path, steps=2, minutes=None))
 
 
 @pytest.mark.parametrize(

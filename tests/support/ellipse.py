@@ -38,14 +38,14 @@ def ellipse(template, seed, facing=0.0, pieces=()):
 
 def truth_as_prediction(template, sample):
     inside = sample.foreground
-    colour = np.zeros((*SIZE, 3), np.uint8)
+    colour = np.zeros((*inside.shape, 3), np.uint8)
     place = torch.from_numpy(sample.triangle[inside]).long(), torch.from_numpy(sample.barycentric[inside])
     colour[inside] = (255 * points.code(template, *place)).round().byte().numpy()
     return Correspondence(
         mask=inside,
         confidence=inside.astype(np.float32),
         colour=colour,
-        uv=np.zeros((*SIZE, 2), np.float32),
+        uv=np.zeros((*inside.shape, 2), np.float32),
         part=sample.part,
         triangle=sample.triangle,
         barycentric=sample.barycentric,
