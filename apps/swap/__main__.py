@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in (options.source, options.target):
         open_image(path).close()
     find(options.weights)
+    from apps.rerender.pretrained import find as find_network
+    from apps.rerender.pretrained import load_completion
+
+    weights = find_network("completion", options.completion)
     photos = [read_photo(path) for path in (options.source, options.target)]
 
     # -- the slow part --
@@ -51,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.predictor import BodyMap, PredictorConfig
 
     model = BodyMap.from_pretrained(options.weights, device=options.device, config=PredictorConfig(size=options.size))
+    completion = None if weights is None else load_completion(weights).to(model.device)
     same = options.source.resolve() == options.target.resolve()
     maps = [_predict(model, photos[0], options.source)]
     maps.append(maps[0] if same else _predict(model, photos[1], options.target))
@@ -67,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             skin=options.skin,
             template=model.template,
             texture_size=options.texture,
+            completion=completion,
         )
         pictures[output] = result.image
         if sheet is not None:
@@ -182,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--texture", metavar="PX", type=int, default=1024, help="side of the texture in between (default: 1024)"
+    )
+    parser.add_argument(
+        "--completion",
+        metavar="SOURCE",
+        help="what makes up the unseen: plain, learned, or weights of your own (default: learned where it ships)",
     )
     return parser
 

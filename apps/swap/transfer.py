@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from apps.rerender.completion import CompletionNet, complete_texture
 from apps.swap import regions
 from bodymap.errors import UserError
 from bodymap.surface import Template, load_template
@@ -58,6 +59,7 @@ def swap(
     template: Template | None = None,
     texture_size: int = 1024,
     shading: float = 0.5,
+    completion: CompletionNet | None = None,
 ) -> SwapResult:
     """Dresses the target's person as the source's.
 
@@ -70,6 +72,7 @@ def swap(
         template: None: the shipped one, on the CPU; the work happens on its device.
         texture_size: texels each way of the texture in between.
         shading: how much of the target's coarse light the new clothes take on, in [0, 1].
+        completion: makes up what the source's photo does not show; None: a plain fill does.
 
     Raises:
         UserError: nobody in a photo, no such garment, nothing to replace, sizes that do not fit.
@@ -99,8 +102,9 @@ def swap(
     if not bool(partial.seen.any()):
         raise UserError("Too little of the source's person is seen to take a texture from; choose a larger photo.")
     seen = partial.seen
+    filled = None if completion is None else complete_texture(template, partial, completion)
     partial = mirror_unseen(template, partial)
-    filled = fill_texture(template, partial, mirror=False)
+    filled = filled or fill_texture(template, partial, mirror=False)
 
     # Target: that texture through its map, and where it goes.
     window = regions.window(tgt_correspondence)
