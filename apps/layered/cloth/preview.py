@@ -22,7 +22,7 @@ def picture(
     """Body, lower and upper garment seen from ``angle`` degrees (0 front, 90 its left) at 4.5 metres."""
     turn = np.radians(angle)
     eye = np.array(centre) + 4.5 * np.array([np.sin(turn), -np.cos(turn), 0.15])
-    camera = camera_looking_at(tuple(eye), centre, np.radians(24), size)
+    camera = camera_looking_at(tuple(eye), centre, np.radians(27), size)
     starts = np.cumsum([0, *(len(v) for v, _ in layers)])
     vertices = torch.from_numpy(np.concatenate([v for v, _ in layers]).astype(np.float32))
     triangles = torch.from_numpy(
