@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     sequences.add_argument("folder", metavar="DIR", help="made by python -m bodymap.data.testset sequences")
     sequences.add_argument(
         "--every", type=_positive, default=12, metavar="N", help="start from every N-th frame (%(default)s)"
+    )
+    sequences.add_argument(
+        "--follow", action="store_true", help="as films are mapped: every frame in turn, steadied by the one before"
     )
     _add_common(sequences)
 
@@ -274,17 +278,24 @@ def _sequences(options: argparse.Namespace) -> tuple[dict, str]:
 
     from bodymap.evaluation import report
     from bodymap.evaluation.progress import Progress
-    from bodymap.evaluation.sequences import evaluate_sequence, frame_pairs, summarise_sequences
+    from bodymap.evaluation.sequences import evaluate_sequence, followed, frame_pairs, summarise_sequences
     from bodymap.surface import load_template
+    from bodymap.tracking import follow
 
     errors: dict[str, list] = {}
     pairs = sum(sum(1 for _ in frame_pairs(len(s.frames), options.every)) for s in sequences)
-    step, predict = Progress(pairs, "sequences").step, _forgiving(model)
+    step, alone = Progress(pairs, "sequences").step, _forgiving(model)
     for s in sequences:
-        found = evaluate_sequence(load_template(), s.frames.sample, len(s.frames), predict, options.every, step)
+        film, length = s.frames.sample, len(s.frames)
+        predict = lambda number, sample: alone(sample.image)  # noqa: E731
+        if options.follow:
+            predict = followed(partial(follow, model), film, length, options.every)
+        found = evaluate_sequence(load_template(), film, length, predict, options.every, step)
         errors.setdefault(s.name, []).append(found)
     results = summarise_sequences(errors)
-    return {**about, "stored": options.folder, "temporal": results}, report.sequence_report(results)
+    return {**about, "stored": options.folder, "follow": options.follow, "temporal": results}, report.sequence_report(
+        results
+    )
 
 
 def _photos(options: argparse.Namespace) -> tuple[dict, str]:

@@ -46,17 +46,19 @@ class Memory:
         if condition is None:
             return None
         remembered = self.codes.permute(2, 0, 1)[None]
-        surer = self.known & (self.foreground > 0.5) & (self.codes[..., 3] > condition[0, 3])
+        # inside the coarse stage's own silhouette: a mask that fed on itself would grow from frame to frame
+        surer = self.known & (condition[0, 3] > 0) & (self.codes[..., 3] > condition[0, 3])
         return torch.where(surer, remembered, condition)
 
-    def evidence(self, t: Template) -> Callable[[Int[Tensor, " n"]], Float[Tensor, "n sample"]]:
-        """What it says of pixels (row * columns + column): log likelihoods of the template's samples."""
+    def evidence(self, t: Template) -> Callable[[Tensor, Tensor | None], Tensor]:
+        """What it says of pixels, as ``decoding.Evidence``."""
         codes = self.codes.flatten(0, 1)
+        sample = points.nearest_sample(t, *colour.decode_colour(t, codes[:, :3].contiguous()))
         weight = _WEIGHT * (self.known * self.codes[..., 3]).flatten()
 
-        def says(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n sample"]:
-            sample = points.nearest_sample(t, *colour.decode_colour(t, codes[pixels, :3].contiguous()))
-            return weight[pixels, None] * colour.evidence_near(t, sample, _SIGMA, _FLOOR)
+        def says(pixels: Int[Tensor, "block pixel"], samples: Int[Tensor, "block candidate"] | None) -> Tensor:
+            near = colour.evidence_near(t, sample[pixels], _SIGMA, _FLOOR, samples)
+            return weight[pixels][..., None] * near
 
         return says
 

@@ -11,7 +11,7 @@ network on one person's crop) and ``expand`` (a reading to the photo's own resol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,8 @@ from torch import Tensor
 
 from bodymap import foreground as masks
 from bodymap.cropping import DEFAULT, MULTIPLE, check_size, crop_of, pieces_of, resized, round_to
+from bodymap.decoding import Evidence as SurfaceEvidence
+from bodymap.decoding import decode_crop
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, expand, without
 from bodymap.foreground import people
@@ -43,11 +45,6 @@ if TYPE_CHECKING:
     Photo = str | os.PathLike | Image.Image | np.ndarray
     Mask = str | os.PathLike | Image.Image | np.ndarray
 
-_PIXELS = 1 << 12  # foreground pixels whose scores and evidence are held at a time
-
-# pixels (row * columns + column) of a crop -> log likelihoods of the template's samples there, up to a constant a pixel
-_Evidence = Callable[[Int[Tensor, " n"]], Float[Tensor, "n sample"]]
-
 
 @dataclass(frozen=True)
 class PredictorConfig:
@@ -66,6 +63,7 @@ class PredictorConfig:
     margin: float = 0.12  # of the person's longer side, around the box found
     enlarge: float = 3.0  # people smaller than size are scaled up by at most this
     survey_sides: tuple[int, ...] = (224, 448, 896)  # shorter sides of the whole photo when people are looked for
+    survey_enlarge: float = 2.5  # for that, photos are scaled up by at most this: people far away are small
     piece: int = 512  # large surveys go through the coarse stage in overlapping pieces of at most this side
     decoded: float = 0.3  # foreground probability from which a pixel's surface point is worked out
     edge_radius: int = RADIUS  # of the guided filter at the mask's edge, crop pixels; 0: none
@@ -208,17 +206,34 @@ class BodyMap:
         levels: list[Evidence] = []
         found: list[Person] = []
         for side in self.config.survey_sides:
-            if levels and side > min(photo.shape[:2]):
+            if levels and side > self.config.survey_enlarge * min(photo.shape[:2]):
                 break  # no further detail to be had
-            levels.append(self._survey(photo, side))
+            # after that only what the looks at the whole photo left open
+            where = (
+                people.worth_a_closer_look(levels[-1], found, self.config.finding)
+                if len(levels) >= people.WHOLE
+                else None
+            )
+            if where is not None and not where.any():
+                break
+            levels.append(self._survey(photo, side, where))
             found = people.find_people(levels, photo.shape[:2], self.config.finding)
             large = [p for p in found if np.sqrt(p.region.sum()) >= self.config.finding.smallest_side]
             if large and not everyone:
                 break
         return found
 
-    def _survey(self, photo: UInt8[np.ndarray, "height width rgb=3"], side: int) -> Evidence:
-        """The coarse stage on the whole photo, its shorter side scaled to ``side``, in overlapping pieces."""
+    def _survey(
+        self,
+        photo: UInt8[np.ndarray, "height width rgb=3"],
+        side: int,
+        where: Bool[np.ndarray, "cells_down cells_across"] | None = None,
+    ) -> Evidence:
+        """The coarse stage on the whole photo, its shorter side scaled to ``side``, in overlapping pieces.
+
+        Args:
+            where: only pieces that hold some of this; None: all of them.
+        """
         from bodymap.surface import colour, points
 
         height, width = photo.shape[:2]
@@ -229,8 +244,11 @@ class BodyMap:
         shape = rows // 4, columns // 4
         probability, confidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         codes, depth = np.zeros((*shape, 3), np.float32), np.full(shape, -1.0)
+        wanted = np.ones(shape, bool) if where is None else people.resample_region(where, shape)
         for box, deep in pieces_of((rows, columns), self.config.piece, MULTIPLE):
             left, top, right, bottom = box
+            if not wanted[top // 4 : bottom // 4, left // 4 : right // 4].any():
+                continue
             with self._arithmetic():
                 output = self.net.cse(self._tensor(picture[top:bottom, left:right]))
             cells = slice(top // 4, bottom // 4), slice(left // 4, right // 4)
@@ -310,7 +328,7 @@ class BodyMap:
             probability, codes, valid, layer = self._coarse_answer(coarse, shape)
         else:
             condition = self._condition(coarse, shape, box, guide)
-            evidence: list[_Evidence] = []
+            evidence: list[SurfaceEvidence] = []
             # a guide takes the coarse stage's place; an RGB-only network knows nothing of it
             if coarse is not None and guide is None and self.net.correspondence is not None:
                 evidence += self._coarse_evidence(coarse, shape)
@@ -331,12 +349,12 @@ class BodyMap:
                 codes, valid = self._decode(answer.features[0], wanted, evidence)
                 condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
             if self.config.fit:
-                from bodymap.fitting.feedback import body_samples, log_likelihood
+                from bodymap.fitting.feedback import body_samples, evidence_of_body
 
                 expected = body_samples(self.template, codes, valid & (wanted > 0.5))
                 if expected is not None:
-                    says = lambda pixels: log_likelihood(self.template, expected.flatten()[pixels])  # noqa: E731
-                    codes, valid = self._decode(answer.features[0], wanted, [*evidence, says])
+                    evidence.append(evidence_of_body(self.template, expected))
+                    codes, valid = self._decode(answer.features[0], wanted, evidence)
             if memory is not None:
                 codes = memory.steadied_codes(codes)
 
@@ -389,14 +407,14 @@ class BodyMap:
             image = torch.where(known, values, image)
         return image
 
-    def _coarse_evidence(self, coarse: CSEOutput, shape: tuple[int, int]) -> list[_Evidence]:
+    def _coarse_evidence(self, coarse: CSEOutput, shape: tuple[int, int]) -> list[SurfaceEvidence]:
         """The coarse stage's posterior, to be decoded together with the scores."""
         if self.config.coarse_weight <= 0:
             return []
 
-        def says(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n sample"]:
+        def says(pixels: Int[Tensor, "block pixel"], samples: Int[Tensor, "block candidate"] | None) -> Tensor:
             place = torch.zeros_like(pixels), pixels // shape[1], pixels % shape[1]
-            return self.config.coarse_weight * self.net.evidence_at(coarse, place, shape)
+            return self.config.coarse_weight * self.net.evidence_at(coarse, place, shape, samples)
 
         return [says]
 
@@ -404,33 +422,19 @@ class BodyMap:
         self,
         features: Float[Tensor, "channel rows columns"],
         wanted: Float[Tensor, "rows columns"],
-        evidence: Sequence[_Evidence] = (),
+        evidence: Sequence[SurfaceEvidence] = (),
     ) -> tuple[Float[Tensor, "rows columns 4"], Bool[Tensor, "rows columns"]]:
-        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one).
-
-        Args:
-            evidence: whatever else knows something; the posteriors are multiplied.
-        """
-        from bodymap.surface import colour, points
-
-        rows, columns = wanted.shape
+        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one)."""
         valid = wanted > min(self.config.decoded, float(wanted.max()) / 2)
         if not valid.any():
             valid = torch.ones_like(valid)
-        index = valid.flatten().nonzero()[:, 0]
         gathered = features.flatten(1).T
-        codes = torch.zeros(rows * columns, 4, device=self.device)
-        for block in index.split(_PIXELS):
+
+        def scores(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n 3 256"]:
             with self._arithmetic():
-                scores = self.net.scores(gathered[block])
-            said = [says(block) for says in evidence]
-            together = torch.stack(said).sum(0) if len(said) > 1 else said[0] if said else None
-            triangle, barycentric, confidence = colour.decode_scores(
-                self.template, scores.float(), "likelihood", together
-            )
-            code = points.code(self.template, triangle, barycentric)
-            codes[block] = torch.cat([code, confidence[:, None]], -1)
-        return codes.view(rows, columns, 4), valid
+                return self.net.scores(gathered[pixels])
+
+        return decode_crop(self.template, scores, valid, evidence), valid
 
     # --------------------------------------------------------------------------------------------------- 3. expand
 

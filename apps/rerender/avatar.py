@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -18,8 +20,12 @@ from bodymap.people.skinning import least_rotation, rotation_vector
 from bodymap.surface import Template, load_template
 from bodymap.types import Correspondence
 from bodymap.warping.fill import FilledTexture, fill_texture
+from bodymap.warping.fuse import fuse_textures
 from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import image_to_texture
+
+if TYPE_CHECKING:
+    from apps.rerender.completion import CompletionNet
 
 _VERTICAL = np.array([0.0, -1.0, 0.0])  # of a camera held level
 _STEEPEST = np.radians(32.0)  # camera and fit together: a single view leans bodies towards it
@@ -107,11 +113,15 @@ def make_avatar(
     pack: Pack | None = None,
     template: Template | None = None,
     texture_size: int = 1024,
+    more: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]] = (),
+    completion: CompletionNet | None = None,
 ) -> Avatar:
     """Takes shape, pose and texture of a photo's person; some seconds of a CPU core.
 
     Args:
         pack: whose bodies and poses are used; None: the shipped one.
+        more: further photos of the same person in the same clothes: they show what the first one hides.
+        completion: fills what was not seen; None: the plain way does (``bodymap.warping.fill``).
 
     Raises:
         UserError: nobody, or too little of somebody, is mapped.
@@ -119,7 +129,18 @@ def make_avatar(
     template = template if template is not None else load_template()
     fit = fit_body(correspondence, pack)
     displacement = clothe(fit, correspondence)
-    partial = image_to_texture(template, photo, correspondence, texture_size, smooth=smoothing_reach(correspondence))
+    partial = fuse_textures(
+        [
+            image_to_texture(template, picture, seen, texture_size, smooth=smoothing_reach(seen))
+            for picture, seen in ((photo, correspondence), *more)
+        ]
+    )
     if not bool(partial.seen.any()):
         raise UserError("Too little of the person is seen to take a texture from; choose a larger photo.")
-    return Avatar(template, fit, displacement, fill_texture(template, partial))
+    if completion is None:
+        texture = fill_texture(template, partial)
+    else:
+        from apps.rerender.completion import complete_texture
+
+        texture = complete_texture(template, partial, completion)
+    return Avatar(template, fit, displacement, texture)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,7 +14,11 @@ from apps.rerender.avatar import Avatar
 from bodymap.fitting.body import project
 from bodymap.fitting.picture import draw
 from bodymap.types import Camera
+from bodymap.warping.fill import SEEN
 from bodymap.warping.texture_to_image import texture_to_image
+
+if TYPE_CHECKING:
+    from apps.rerender.renderer import RendererNet
 
 _FINER = 2  # drawn at this many times the size, then averaged: soft edges
 _MARGIN = 0.06  # of the longer side, around everything that the film shows
@@ -39,20 +44,25 @@ def render(
     vertices: Float[np.ndarray, "vertex=13380 xyz=3"],
     camera: Camera,
     background: UInt8[np.ndarray, "height width rgb=3"] | None = None,
+    renderer: RendererNet | None = None,
 ) -> UInt8[np.ndarray, "height width rgb=3"]:
     """One picture of the camera's size.
 
     Args:
         vertices: in the camera's space.
         background: of the same size; None: a plain studio.
+        renderer: corrects colours and outline; None: the texture as it lies on the body.
     """
-    rgb, alpha = render_rgba(avatar, vertices, camera)
+    rgb, alpha = render_rgba(avatar, vertices, camera, renderer)
     under = studio(camera.size) if background is None else background
     return (rgb * alpha + under * (1 - alpha)).round().clip(0, 255).astype(np.uint8)
 
 
 def render_rgba(
-    avatar: Avatar, vertices: Float[np.ndarray, "vertex=13380 xyz=3"], camera: Camera
+    avatar: Avatar,
+    vertices: Float[np.ndarray, "vertex=13380 xyz=3"],
+    camera: Camera,
+    renderer: RendererNet | None = None,
 ) -> tuple[Float[np.ndarray, "height width rgb=3"], Float[np.ndarray, "height width 1"]]:
     """Colours in [0, 255] and how much of each pixel the person covers, in [0, 1]."""
     height, width = camera.size
@@ -60,12 +70,22 @@ def render_rgba(
     intrinsics[:2] *= _FINER
     fine = replace(camera, intrinsics=intrinsics, size=(height * _FINER, width * _FINER))
     seen = draw(vertices, fine)
-    values = texture_to_image(avatar.template, avatar.texture.colour, seen, smooth=0).values
+    was_seen = (avatar.texture.origin == SEEN).float()[..., None]
+    texture = torch.cat([avatar.texture.colour, was_seen], -1)
+    values = texture_to_image(avatar.template, texture, seen, smooth=0).values
     weight = torch.from_numpy(seen.mask).float()[..., None]
-    stacked = torch.cat([values.cpu() * weight, weight], -1).permute(2, 0, 1)[None]
-    mean = torch.nn.functional.avg_pool2d(stacked, _FINER)[0].permute(1, 2, 0).numpy()
-    alpha = mean[..., 3:]
-    return 255 * mean[..., :3] / np.maximum(alpha, 1e-6), alpha
+    code = torch.from_numpy(seen.colour).float() / 255
+    stacked = torch.cat([values.cpu(), code, torch.ones_like(weight)], -1) * weight
+    mean = torch.nn.functional.avg_pool2d(stacked.permute(2, 0, 1)[None], _FINER)[0]
+    alpha = mean[7:]
+    mean = mean[:7] / alpha.clamp_min(1e-6)
+    colour = mean[:3]
+    if renderer is not None:
+        from apps.rerender.renderer import refine
+
+        flat = texture.cpu().permute(2, 0, 1)
+        colour, alpha = refine(renderer, colour, alpha, mean[3:4], mean[4:], flat[:3], flat[3:])
+    return 255 * colour.permute(1, 2, 0).numpy(), alpha.permute(1, 2, 0).numpy()
 
 
 def studio(size: tuple[int, int]) -> UInt8[np.ndarray, "height width rgb=3"]:

@@ -76,20 +76,15 @@ def on_sequences(subject: Subject, settings: Settings, template: Template, say: 
     errors: dict[str, list] = {}
     sides = np.zeros(2)
     for sequence in stored_sequences(settings.sequences):
-        shown: list[Sample] = []
 
-        def frame(number: int, frames: Any = sequence.frames, shown: list = shown) -> Sample:
-            shown[:] = [frames.sample(number)]
-            return shown[0]
-
-        def predict(picture: np.ndarray, shown: list = shown) -> Any:
-            sample = shown[0]
+        def predict(_: int, sample: Sample) -> Any:
             found = _find(subject, sample)
             side = judge(template, sample, found).errors.side
             sides[:] += (side < 0).sum(), (side != 0).sum()
             return found
 
-        found = evaluate_sequence(template, frame, len(sequence.frames), predict, _EVERY)
+        frames = sequence.frames
+        found = evaluate_sequence(template, frames.sample, len(frames), predict, _EVERY)
         errors.setdefault(sequence.name, []).append(found)
         say(f"{sequence.name}: done")
     return {"temporal": summarise_sequences(errors), "swap_rate": float(sides[0] / max(1, sides[1]))}

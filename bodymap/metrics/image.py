@@ -82,7 +82,7 @@ def ssim(
 
 
 @cache
-def _lpips_network(net: str, weights: Path | None):
+def lpips_network(net: str, weights: Path | None):
     """LPIPS that answers per pixel; with a safetensors file nothing is downloaded."""
     import lpips
 
@@ -134,7 +134,7 @@ def lpips_distance(
 
     if min(image.shape[1:]) < _LEAST_SIDE:
         return math.nan
-    model = _lpips_network(net, Path(weights) if weights else None).to(image.device)
+    model = lpips_network(net, Path(weights) if weights else None).to(image.device)
     with torch.no_grad():
         values = model(image[None].float(), truth[None].float(), normalize=True)[0, 0]
     if region is not None:

@@ -20,7 +20,15 @@ def push_pull(
     Returns:
         The values, and a reach in [0, 1]: 1 at the known, falling with the distance from it, 0 out of reach.
     """
-    value, mass = values.permute(2, 0, 1)[None] * weight, weight[None, None]
+    colour, reach = push_pull_batch(values.permute(2, 0, 1)[None], weight[None, None], levels)
+    return colour[0].permute(1, 2, 0), reach[0, 0]
+
+
+def push_pull_batch(
+    values: Float[Tensor, "batch c height width"], weight: Float[Tensor, "batch 1 height width"], levels: int
+) -> tuple[Float[Tensor, "batch c height width"], Float[Tensor, "batch 1 height width"]]:
+    """``push_pull`` of many pictures, channel first."""
+    value, mass = values * weight, weight
     pyramid = [(value, mass)]
     for _ in range(levels):
         if min(value.shape[-2:]) < 2:
@@ -45,4 +53,4 @@ def push_pull(
         coarse = both[:, :-1] / coarse_reach.clamp_min(1e-8)
         reach = mass + (1 - mass) * coarse_reach
         colour = (value + (1 - mass) * coarse_reach * coarse) / reach.clamp_min(1e-8)
-    return colour[0].permute(1, 2, 0), reach[0, 0]
+    return colour, reach

@@ -93,7 +93,7 @@ def test_lpips_from_a_file_downloads_nothing(picture, tmp_path):
     region[:10] = True
     whole = image.lpips_distance(picture, 1 - picture, weights=path)
     assert whole > 0 and math.isfinite(image.lpips_distance(picture, 1 - picture, region, weights=path))
-    loaded = image._lpips_network("alex", path).state_dict()
+    loaded = image.lpips_network("alex", path).state_dict()
     assert torch.equal(loaded["net.slice1.0.weight"], state["features.0.weight"].float())
     assert math.isnan(image.lpips_distance(picture[:, :20], picture[:, :20], weights=path))
 

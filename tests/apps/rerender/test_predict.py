@@ -23,6 +23,7 @@ from bodymap.fitting.picture import draw
 from bodymap.people.skinning import rotation_vector
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template
+from bodymap.visual.video import write_film
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,20 @@ def test_up_is_where_a_standing_body_is_above_its_feet(avatar):
     assert half[0] == pytest.approx(half[1], rel=0.2)
 
 
+def test_a_second_photo_shows_what_the_first_one_hides(avatar, model, photo):
+    behind = code_photo(240, np.pi).image
+    both = make_avatar(photo, model.predict(photo), texture_size=512, more=[(behind, model.predict(behind))])
+    alone, together = ((a.texture.origin == 1).float().mean() for a in (avatar, both))
+    assert together > 1.4 * alone
+    assert np.allclose(both.vertices, avatar.vertices)
+    camera = frame_camera(both.fit.camera, [both.turned(180)], 240)
+    assert (
+        np.median(code_error(both, both.turned(180), camera))
+        < 6
+        < np.median(code_error(avatar, avatar.turned(180), camera))
+    )
+
+
 def test_framing_keeps_everything_in_the_picture(avatar):
     bodies = [avatar.turned(a) for a in (0, 90, 200)]
     camera = frame_camera(avatar.fit.camera, bodies, 300)
@@ -136,12 +151,15 @@ def photos(tmp_path, monkeypatch, model, photo):
 
 def test_command(photos, capsys):
     fast = ["--texture", "256", "--size", "96"]
-    main(["one.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
+    main(["one.png", "--also", "two.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
     main(["one.png", "--frames", "3", "-o", "turn.gif", *fast])
     main(["one.png", "--pose", "two.png", "-o", "posed.webp", *fast])
-    assert len(iio.imread("turn.gif")) == 3
+    write_film("walk.gif", [code_photo(240, angle).image for angle in (0.0, 0.2, 0.4)], fps=10)
+    main(["one.png", "--driving", "walk.gif", "--frames", "2", "-o", "driven.gif", *fast])
+    assert len(iio.imread("turn.gif")) == 3 and len(iio.imread("driven.gif")) == 2
     names = sorted(p.name for p in photos.iterdir())
-    assert names == ["one.png", "person.glb", "posed.webp", "side.png", "turn.gif", "two.png"]
+    made = ["driven.gif", "person.glb", "posed.webp", "side.png", "turn.gif"]
+    assert names == sorted([*made, "one.png", "two.png", "walk.gif"])
     assert "seen" in capsys.readouterr().err
 
 
@@ -157,6 +175,7 @@ def test_command(photos, capsys):
         (["one.png", "--pose", "two.png", "-o", "two.png"], "would replace"),
         (["one.png", "-o", "film.gif", "--export", "person.obj"], "glb"),
         (["one.png", "-o", "film.gif", "--motion", "one.png"], "bvh"),
+        (["one.png", "-o", "film.gif", "--driving", "none.mp4"], "does not exist"),
         (["missing.png", "-o", "film.gif"], "missing.png"),
     ],
 )

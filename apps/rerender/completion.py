@@ -1,0 +1,251 @@
+"""Texture completion: from what a photo showed of a person to a whole texture, learned on synthetic people.
+
+A U-Net looks at 128 x 128 texels: what was seen, its mirror image, the layers, a smooth fill, and where each texel lies
+on the body. It answers with the layer of each texel, which chooses among the colours of the layers seen, with a
+correction, and with how much of the mirror image's fine detail to take over. The result is composed at any size: what
+was seen stays as it is, detail comes from the photo itself where the other side of the body was seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bodymap.surface import Template
+from bodymap.types import LAYER_NAMES
+from bodymap.warping.atlas import Atlas, get_atlas
+from bodymap.warping.fill import MIRRORED, SEEN, SMOOTH, FilledTexture
+from bodymap.warping.image_to_texture import PartialTexture
+from bodymap.warping.pyramid import push_pull, push_pull_batch
+from bodymap.warping.symmetry import mirror_unseen
+
+LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
+_DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
+_BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
+
+
+@dataclass(frozen=True)
+class CompletionConfig:
+    """The network.
+
+    Attributes:
+        size: texels each way that it looks at.
+        channels: of its levels, each half the size of the one before; the first at half of ``size``.
+    """
+
+    size: int = 128
+    channels: tuple[int, ...] = (48, 96, 160, 256)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Attributes:
+    colour: (B, 3, T, T), about [0, 1], without the mirror image's detail.
+    detail: (B, 3, T, T), the mirror image's, 0 where it was not seen.
+    take: (B, 1, T, T) in [0, 1]: how much of the detail.
+    layer: (B, L, T, T) logits of LAYERS.
+    """
+
+    colour: Float[Tensor, "batch rgb=3 texel texel"]
+    detail: Float[Tensor, "batch rgb=3 texel texel"]
+    take: Float[Tensor, "batch 1 texel texel"]
+    layer: Float[Tensor, "batch layer texel texel"]
+
+    @property
+    def texture(self) -> Float[Tensor, "batch rgb=3 texel texel"]:
+        return self.colour + self.take * self.detail
+
+
+class CompletionNet(nn.Module):
+    """U-Net with skips over a template's atlas."""
+
+    def __init__(self, config: CompletionConfig, template: Template) -> None:
+        super().__init__()
+        self.config = config
+        atlas = get_atlas(template, config.size)
+        place = template.vertices[template.triangles[atlas.triangle.clamp_min(0)]] * atlas.barycentric[..., None]
+        place = (place.sum(-2) * atlas.covered[..., None]).permute(2, 0, 1)
+        self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
+        self.register_buffer("mirror", mirror_index(atlas), persistent=False)
+        widths = config.channels
+        # two images, the smooth fill and layers, the place
+        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 + len(LAYERS) + 4, 2 * widths[0], 2, stride=2)
+        self.enter = block(2 * widths[0], widths[0])
+        self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+        self.middle = block(widths[-1], widths[-1])
+        self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
+        self.leave = nn.Conv2d(3 * widths[0], 4 * (4 + len(LAYERS)), 1)
+
+    def forward(
+        self,
+        colour: Float[Tensor, "batch rgb=3 texel texel"],
+        confidence: Float[Tensor, "batch 1 texel texel"],
+        layer: Int[Tensor, "batch texel texel"],
+    ) -> Completed:
+        """Whatever is unseen (confidence 0) is ignored. ``layer``: index into LAYER_NAMES."""
+        seen = (confidence > 0).to(colour.dtype)
+        labels = functional.one_hot(layer.clamp(0, len(LAYERS)), len(LAYERS) + 1).permute(0, 3, 1, 2)[:, 1:]
+        own = torch.cat([colour * seen, confidence, labels.to(colour.dtype) * seen], 1)
+        other = self.mirrored(own)
+        there = (other[:, 3:4] > 0).to(colour.dtype)
+
+        # where the answer starts from: each layer's colours, spread smoothly, mixed as the layers spread
+        spread, prior = self._spread(own, other)
+        base = (spread * prior.softmax(1)[:, :, None]).sum(1)
+        given = torch.cat([own, other, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
+        cells = self.cells(given)
+        x = self.enter(cells)
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(functional.max_pool2d(x, 2))
+        # the whole person at a glance: what was seen anywhere bears on what is unseen
+        x = self.middle(x + x.mean((2, 3), keepdim=True))
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
+        out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
+        logits = prior + out[:, 4:]
+        return Completed(
+            (spread * logits.softmax(1)[:, :, None]).sum(1) + out[:, :3],
+            detail_of(other[:, :3], there, odd(_DETAIL * self.config.size)),
+            out[:, 3:4].sigmoid(),
+            logits,
+        )
+
+    def _spread(
+        self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
+    ) -> tuple[Float[Tensor, "batch layer rgb=3 texel texel"], Float[Tensor, "batch layer texel texel"]]:
+        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread."""
+        batch, size = len(own), own.shape[-1]
+        # the other side counts where this one was not seen, and little beside it
+        weight = torch.where(own[:, 3:4] > 0, own[:, 4:], 0.3 * other[:, 4:])
+        colour = torch.where(own[:, 3:4] > 0, own[:, :3], other[:, :3])
+        coarse = functional.avg_pool2d(torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1), 4)
+        mass = coarse[:, : len(LAYERS)]
+        values = coarse[:, len(LAYERS) :].view(batch, len(LAYERS), 3, *mass.shape[2:])
+        values = values / mass.clamp_min(1e-6)[:, :, None]
+        levels = round(math.log2(size))
+        flat = mass.flatten(0, 1)[:, None].clamp(max=1)
+        spread, reach = push_pull_batch(values.flatten(0, 1), flat, levels)
+        spread, reach = spread.view_as(values), reach.view_as(mass)[:, :, None]
+        # layers that nobody saw take the mean of the others
+        mean = (spread * reach).sum(1, keepdim=True) / reach.sum(1, keepdim=True).clamp_min(1e-6)
+        spread = spread * reach + mean * (1 - reach)
+        total = mass.sum(1, keepdim=True)
+        share, _ = push_pull_batch(mass / total.clamp_min(1e-6), total.clamp(max=1), levels)
+        both = torch.cat([spread.flatten(1, 2), share.clamp_min(0.01).log()], 1)
+        both = functional.interpolate(both, (size, size), mode="bilinear")
+        return both[:, : 3 * len(LAYERS)].view(batch, len(LAYERS), 3, size, size), both[:, 3 * len(LAYERS) :]
+
+    def mirrored(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
+        """The person's other side, laid over this one; 0 where the atlas shows nothing."""
+        flat = image.flatten(2)
+        return (flat[..., self.mirror.clamp_min(0)] * (self.mirror >= 0)).view_as(image)
+
+
+def block(given: int, width: int) -> nn.Sequential:
+    """Two convolutions with batch norm (synchronised when trained on several devices)."""
+    return nn.Sequential(
+        nn.Conv2d(given, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    )
+
+
+def even(image: Float[Tensor, "batch c height width"]) -> Float[Tensor, "batch c height width"]:
+    """Weighted with 1 2 1 each way: takes away the checkerboards that a young network leaves in its cells of 2 x 2."""
+    once = functional.avg_pool2d(image, 2, 1, 1, count_include_pad=False)
+    return functional.avg_pool2d(once, 2, 1, 0)
+
+
+def mirror_index(atlas: Atlas) -> Int[Tensor, " texel"]:
+    """Flat index of the texel at each texel's mirrored place, -1 outside the islands."""
+    column, row = (atlas.mirror_uv * atlas.size).long().clamp(0, atlas.size - 1).unbind(-1)
+    index = atlas.source.view(-1)[(row * atlas.size + column).view(-1)]
+    return torch.where(atlas.covered.view(-1), index, -1)
+
+
+def odd(width: float) -> int:
+    """The odd number near ``width``, at least 3."""
+    return max(3, round(width) | 1)
+
+
+def detail_of(
+    colour: Float[Tensor, "batch rgb=3 texel texel"], weight: Float[Tensor, "batch 1 texel texel"], reach: int
+) -> Float[Tensor, "batch rgb=3 texel texel"]:
+    """What differs from the mean over ``reach`` x ``reach`` known texels; 0 where unknown. ``reach``: odd."""
+    pooled = torch.cat([colour * weight, weight], 1)
+    for window in ((reach, 1), (1, reach)):
+        pooled = functional.avg_pool2d(pooled, window, 1, (window[0] // 2, window[1] // 2))
+    return (colour - pooled[:, :3] / pooled[:, 3:].clamp_min(1e-6)) * weight
+
+
+# ------------------------------------------------------------------------------------------------- at the photo's size
+def complete_texture(template: Template, partial: PartialTexture, network: CompletionNet) -> FilledTexture:
+    """The whole texture; what was seen stays as it is, to the bit.
+
+    Args:
+        partial: of any size.
+
+    Raises:
+        ValueError: nothing was seen.
+    """
+    if not bool(partial.seen.any()):
+        raise ValueError("Nothing was seen of the person: there is nothing to complete.")
+    size = partial.colour.shape[0]
+    atlas = get_atlas(template, size)
+    small = shrink(partial, network.config.size)
+    with torch.no_grad():
+        done = network(small.colour.permute(2, 0, 1)[None], small.confidence[None, None], small.layer[None])
+
+    grown = _enlarge(torch.cat([done.colour, done.take, done.layer.softmax(1)], 1), template, size)
+    colour, take, layer = grown[..., :3], grown[..., 3], grown[..., 4:].argmax(-1) + 1
+    # detail of the mirror image at the photo's own sharpness
+    mirror = mirror_unseen(template, partial)
+    there = mirror.seen & ~partial.seen
+    reach = odd(_DETAIL * size)
+    detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
+    detail = detail.permute(1, 2, 0)
+    made = colour + (take * there)[..., None] * detail
+
+    # near the seen, follow the difference found there
+    seen, inside = partial.seen, atlas.covered
+    trust = (2 * partial.confidence).clamp(0.02, 1) * seen
+    levels = max(1, _BLEND + round(math.log2(size / 1024)))
+    difference, reach = push_pull((partial.colour - colour) * seen[..., None], trust, levels)
+    made = (made + difference * reach[..., None]).clamp(0, 1)
+    origin = torch.where(seen, SEEN, torch.where(there & (take > 0.5), MIRRORED, SMOOTH)) * inside
+    return FilledTexture(
+        torch.where(seen[..., None], partial.colour, made) * inside[..., None],
+        torch.where(seen, partial.layer, layer) * inside,
+        origin,
+    )
+
+
+def shrink(partial: PartialTexture, size: int) -> PartialTexture:
+    """The partial texture at another size: means of what was seen; a texel counts as seen from a quarter on."""
+    layer = functional.one_hot(partial.layer, len(LAYER_NAMES)).float()
+    stacked = torch.cat([partial.colour, partial.confidence[..., None], layer, partial.seen[..., None].float()], -1)
+    # unseen texels are 0 in every channel
+    mean = functional.interpolate((stacked * stacked[..., -1:]).permute(2, 0, 1)[None], (size, size), mode="area")
+    mean = mean[0].permute(1, 2, 0)
+    mass = mean[..., -1]
+    mean, seen = mean / mass.clamp_min(1e-6)[..., None], mass > 0.25
+    return PartialTexture(mean[..., :3] * seen[..., None], mean[..., 3] * seen, mean[..., 4:-1].argmax(-1) * seen)
+
+
+def _enlarge(image: Float[Tensor, "1 c texel texel"], template: Template, size: int) -> Float[Tensor, "big big c"]:
+    """Bicubic; islands are padded first, so that nothing from outside runs in."""
+    atlas = get_atlas(template, image.shape[-1])
+    flat = image[0].flatten(1)[:, atlas.source.view(-1).clamp_min(0)].view_as(image)
+    if size == image.shape[-1]:
+        return flat[0].permute(1, 2, 0)
+    return functional.interpolate(flat, (size, size), mode="bicubic")[0].permute(1, 2, 0)

@@ -1,0 +1,86 @@
+"""The networks of re-rendering from weights: those that ship, a run's, or anybody's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bodymap.errors import UserError
+
+if TYPE_CHECKING:
+    from apps.rerender.completion import CompletionNet
+    from apps.rerender.renderer import RendererNet
+    from bodymap.surface import Template
+
+SHIPPED = Path(__file__).parent / "weights"
+
+
+def load_completion(source: str | os.PathLike | None = None, template: Template | None = None) -> CompletionNet:
+    """The completion network, ready to be used.
+
+    Args:
+        source: folder, file or hub id, or a run's folder; None: the shipped weights.
+
+    Raises:
+        UserError: the weights are missing, damaged or of another template.
+    """
+    from apps.rerender.completion import CompletionConfig, CompletionNet
+    from bodymap.config import from_dict
+    from bodymap.surface import load_template
+
+    template = template if template is not None else load_template()
+
+    def build(model: dict) -> CompletionNet:
+        return CompletionNet(from_dict(CompletionConfig, model, "model"), template)
+
+    return _load(SHIPPED / "completion" if source is None else source, template, build)
+
+
+def load_renderer(source: str | os.PathLike | None = None, template: Template | None = None) -> RendererNet:
+    """The renderer; see ``load_completion``."""
+    from apps.rerender.renderer import RendererConfig, RendererNet
+    from bodymap.config import from_dict
+    from bodymap.surface import load_template
+
+    template = template if template is not None else load_template()
+
+    def build(model: dict) -> RendererNet:
+        return RendererNet(from_dict(RendererConfig, model, "model"))
+
+    return _load(SHIPPED / "renderer" if source is None else source, template, build)
+
+
+def _load(source: str | os.PathLike, template: Template, build: Callable[[dict], Any]) -> Any:
+    from bodymap import weights
+
+    found = weights.load(source, template.code_version)
+    network = build(found.config.get("model", {}))
+    # a run's weights hold the adversary, too
+    tensors = {name.removeprefix("network."): t for name, t in found.tensors.items() if name.startswith("network.")}
+    weights.load_into(network, tensors or found.tensors, source=found.path)
+    return network.eval().requires_grad_(False)
+
+
+def find(what: Literal["completion", "renderer"], choice: str | None) -> Path | None:
+    """Where the weights of a choice lie; None: go without.
+
+    Args:
+        choice: "plain", "learned", a source of weights, or None: learned where its weights ship.
+
+    Raises:
+        UserError: there are no such weights.
+    """
+    from bodymap import weights
+
+    shipped = SHIPPED / what
+    if choice is None:
+        return shipped if shipped.is_dir() else None
+    if choice == "plain":
+        return None
+    if choice == "learned":
+        if not shipped.is_dir():
+            raise UserError(f"No learned {what} ships with this version; use --{what} plain.")
+        return shipped
+    return weights.find(choice)

@@ -1,0 +1,161 @@
+"""The neural renderer: a warped picture of a person becomes one with hair, hems and soft outlines.
+
+The warp shows a texture on a bare body or along another photo's map. A U-Net at 256 pixels, which also reads the whole
+texture through an encoder of its own, corrects its colours and says which pixels the person covers; the correction is
+smooth enough to be laid over a warp of any size, whose detail stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from apps.rerender.completion import block, even
+from bodymap.warping.pyramid import push_pull_batch
+
+
+@dataclass(frozen=True)
+class RendererConfig:
+    """The network.
+
+    Attributes:
+        channels: of its levels, each half the size of the one before; the first at half of the picture's.
+        texture_channels: of the texture's encoder, each half the size; the last is spread over the bottleneck.
+        size: longer side of the picture that it looks at; pictures are multiples of 2^len(channels).
+    """
+
+    channels: tuple[int, ...] = (32, 48, 96, 160, 224)
+    texture_channels: tuple[int, ...] = (16, 32, 64, 128)
+    size: int = 256
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Attributes:
+    colour: (B, 3, H, W), about [0, 1]; also defined where nobody is.
+    alpha: (B, 1, H, W) logits of what the person covers.
+    base: (B, 3, H, W): the warp, continued outwards, which ``colour`` corrects.
+    """
+
+    colour: Float[Tensor, "batch rgb=3 height width"]
+    alpha: Float[Tensor, "batch 1 height width"]
+    base: Float[Tensor, "batch rgb=3 height width"]
+
+
+class RendererNet(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: RendererConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.channels
+        # the warp continued, its mask, what of it was seen, the code
+        self.cells = nn.Conv2d(3 + 1 + 1 + 3, 2 * widths[0], 2, stride=2)
+        self.enter = block(2 * widths[0], widths[0])
+        self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+        steps = (4, *config.texture_channels)
+        self.texture = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
+                for a, b in zip(steps, steps[1:], strict=False)
+            )
+        )
+        self.join = nn.Linear(config.texture_channels[-1], widths[-1])
+        self.middle = block(widths[-1], widths[-1])
+        self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
+        self.leave = nn.Conv2d(3 * widths[0], 4 * 4, 1)
+
+    def forward(
+        self,
+        warped: Float[Tensor, "batch rgb=3 height width"],
+        share: Float[Tensor, "batch 1 height width"],
+        code: Float[Tensor, "batch rgb=3 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+        texture: Float[Tensor, "batch rgb=3 texel texel"],
+        seen: Float[Tensor, "batch 1 texel texel"],
+    ) -> Rendered:
+        """Colours in [0, 1]; ``mask``: where the warp is; ``share`` and ``seen``: what of it the photo showed."""
+        base, _ = push_pull_batch(warped, mask, levels=8)
+        cells = self.cells(torch.cat([base, mask, share, code * mask], 1))
+        x = self.enter(cells)
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(functional.max_pool2d(x, 2))
+        whole = self.texture(torch.cat([texture, seen], 1)).mean((2, 3))
+        x = self.middle(x + self.join(whole)[..., None, None])
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
+        out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
+        # the mask is where the answer for the outline starts from
+        return Rendered(base + out[:, :3], out[:, 3:] + 4 * (mask - 0.5), base)
+
+
+# ------------------------------------------------------------------------------------------------ pictures of any size
+_MARGIN = 0.12  # of the person's longer side, around the person: hair and hems may stick out
+
+
+def refine(
+    network: RendererNet,
+    warped: Float[Tensor, "rgb=3 height width"],
+    alpha: Float[Tensor, "1 height width"],
+    share: Float[Tensor, "1 height width"],
+    code: Float[Tensor, "rgb=3 height width"],
+    texture: Float[Tensor, "rgb=3 texel texel"],
+    seen: Float[Tensor, "1 texel texel"],
+) -> tuple[Float[Tensor, "rgb=3 height width"], Float[Tensor, "1 height width"]]:
+    """(colours, alpha) of a warp, both in [0, 1]: the network's correction over the warp's own detail.
+
+    Args:
+        warped, share, code: 0 where nothing was warped, averages of what was elsewhere.  alpha: what the warp covers.
+    """
+    rows, columns = (torch.nonzero(alpha[0].amax(axis) > 0.5)[:, 0] for axis in (1, 0))
+    if len(rows) == 0:
+        return warped, alpha
+    height, width = alpha.shape[1:]
+    box = _box(rows, height, columns, width)
+    part = (slice(None), *box)
+    small = _small_size(box, network)
+
+    def shrunk(image: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Means over what is covered."""
+        cut = image[part][None] * (1 if weight is None else weight[part][None])
+        mean = functional.interpolate(cut, small, mode="bilinear", antialias=True)
+        if weight is None:
+            return mean
+        return mean / functional.interpolate(weight[part][None], small, mode="bilinear", antialias=True).clamp_min(1e-3)
+
+    mask = (shrunk(alpha) > 0.5).float()
+    low = [shrunk(image, alpha) * mask for image in (warped, share, code)]
+    atlas = functional.interpolate(torch.cat([texture, seen])[None], (256, 256), mode="area")
+    with torch.no_grad():
+        made = network(low[0], low[1], low[2], mask, atlas[:, :3], atlas[:, 3:])
+    change = torch.cat([made.colour - made.base, made.alpha.sigmoid() - mask], 1)
+    change = functional.interpolate(change, warped[part].shape[1:], mode="bicubic")[0]
+
+    base, _ = push_pull_batch(warped[None], (alpha > 0.99).float()[None], levels=8)
+    base = torch.where(alpha > 0.99, warped, base[0])
+    colour, cover = base.clone(), alpha.clone()
+    colour[part] += change[:3]
+    cover[part] += change[3:]
+    return colour.clamp(0, 1), cover.clamp(0, 1)
+
+
+def _box(rows: Tensor, height: int, columns: Tensor, width: int) -> tuple[slice, slice]:
+    """The person's box with its margin, inside the picture."""
+    margin = round(_MARGIN * float(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1)
+    return (
+        slice(max(0, int(rows[0]) - margin), min(height, int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(width, int(columns[-1]) + 1 + margin)),
+    )
+
+
+def _small_size(box: tuple[slice, slice], network: RendererNet) -> tuple[int, int]:
+    """What the network looks at: its size the longer way, both ways a multiple of its coarsest cell."""
+    sides = [s.stop - s.start for s in box]
+    cell = 2 ** len(network.config.channels)
+    return tuple(max(cell, round(network.config.size * side / max(sides) / cell) * cell) for side in sides)

@@ -1,0 +1,155 @@
+"""What the shared loop trains for the renderer: data, losses, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from apps.rerender.adversary import Adversary, AdversaryConfig
+from apps.rerender.completion_task import NetworkAndAdversary
+from apps.rerender.partials import collate
+from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, random_crop
+from apps.rerender.renderer import RendererConfig, RendererNet
+from apps.rerender.views import ViewFolder
+from bodymap.config import to_dict
+from bodymap.surface import Template, load_template
+from bodymap.training.schedule import Progress
+from bodymap.training.task import Batch
+
+INPUTS = ("warped", "share", "code", "mask", "texture", "seen")
+_MASKS = ("mask", "alpha")
+HEAD_CODE = 0.86  # of the code's third channel, which rises with the height: the head lies above
+
+
+@dataclass(frozen=True)
+class RendererTaskConfig:
+    """Data and losses.
+
+    Attributes:
+        views: folder of ``apps.rerender.views``.
+        colour: weight of the L1 on the person.  face: of the L1 on the head, on top.
+        alpha: of the outline's cross entropy.
+        tint: largest change of the gain of a person's colours.
+    """
+
+    views: str = "data/views"
+    colour: float = 5.0
+    face: float = 2.0
+    alpha: float = 1.0
+    tint: float = 0.2
+    perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+
+
+class RendererTask:
+    """See ``bodymap.training.task.Task``."""
+
+    def __init__(
+        self,
+        model: RendererConfig,
+        config: RendererTaskConfig,
+        *,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        template: Template | None = None,
+    ) -> None:
+        self.model_config, self.config = model, config
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.template = template if template is not None else load_template()
+        judge = Adversary(3 + 4, config.adversary) if config.adversary.weight > 0 else None
+        self.model = NetworkAndAdversary(RendererNet(model), judge)
+        self.features = Features(config.perceptual)
+
+    # ------------------------------------------------------------------------------------------------ the protocol
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters()), "factor": 1.0}]
+
+    def batch_source(self):
+        from bodymap.training.loader import Loader
+
+        return Loader(
+            ViewFolder(self.config.views),
+            collate,
+            Vary(self.seed, self.config.tint),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            workers=self.workers,
+        )
+
+    def losses(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
+        config = self.config
+        made = self.model.network(**{name: batch[name] for name in INPUTS})
+        true, alpha = batch["image"], batch["alpha"]
+        error = (made.colour - true).abs()
+        out = {
+            "colour": config.colour * masked_mean(error, alpha),
+            "face": config.face * masked_mean(error, alpha * batch["head"]),
+            "alpha": config.alpha * F.binary_cross_entropy_with_logits(made.alpha, alpha),
+            "metric_l1": masked_mean(error, alpha).detach(),
+            "metric_warp_l1": masked_mean((made.base - true).abs(), alpha).detach(),
+        }
+        # on one plain background both; the outline is judged with the colours
+        cover = made.alpha.sigmoid()
+        shown = made.colour.clamp(-0.1, 1.1) * cover + 0.5 * (1 - cover)
+        wanted = true * alpha + 0.5 * (1 - alpha)
+        if config.perceptual.weight > 0:
+            mine, theirs = random_crop([shown, wanted], alpha, config.perceptual.crop)
+            out["perceptual"] = config.perceptual.weight * self.features(mine, theirs)
+        if config.adversary.weight > 0:
+            given = torch.cat([made.base, batch["mask"]], 1)
+            out |= self.model.adversary.losses(shown, wanted, given, progress.minutes)
+        return out
+
+    @torch.no_grad()
+    def previews(self, batch: Batch) -> dict[str, np.ndarray]:
+        made = self.model.network(**{name: batch[name] for name in INPUTS})
+        cover, alpha, mask = made.alpha.sigmoid(), batch["alpha"], batch["mask"]
+        rows = [
+            batch["warped"] * mask + 0.5 * (1 - mask),
+            made.colour * cover + 0.5 * (1 - cover),
+            batch["image"] * alpha + 0.5 * (1 - alpha),
+            batch["image"],
+        ]
+        sheet = (torch.cat(rows, 3)[:6].clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        return {"renderer": np.concatenate(list(sheet))}
+
+    def weights_config(self) -> dict[str, Any]:
+        return {"model": to_dict(self.model_config)}
+
+    def weights_metadata(self) -> dict[str, str]:
+        return {"code_version": self.template.code_version}
+
+
+class Vary:
+    """The loader's transform: compact views -> float tensors (B, C, H, W) in [0, 1]; colours vary by the sample's slot.
+
+    Adds "head" (B, 1, H, W): where the map shows the head.
+    """
+
+    def __init__(self, seed: int, tint: float) -> None:
+        self.seed, self.tint = seed, tint
+
+    def __call__(self, batch: Batch, slots: Tensor) -> Batch:
+        out = {}
+        for name, value in batch.items():
+            if value.dtype != torch.uint8:
+                out[name] = value
+                continue
+            value = value.float() / (1 if name in _MASKS else 255)
+            out[name] = value.permute(0, 3, 1, 2).contiguous() if value.ndim == 4 else value[:, None]
+        # the code's height tells the head without a look-up
+        out["head"] = (out["code"][:, 2:] > HEAD_CODE).float() * out["mask"]
+        gains = []
+        for slot in slots.tolist():
+            draw = torch.Generator().manual_seed((self.seed << 32) + slot)
+            gains.append(torch.exp(self.tint * torch.randn(3, generator=draw)).clamp(0.6, 1.5))
+        gain = torch.stack(gains)[..., None, None]
+        for name in ("warped", "image", "texture"):
+            out[name] = (out[name] * gain).clamp(0, 1)
+        return out
