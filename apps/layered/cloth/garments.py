@@ -61,7 +61,7 @@ KINDS: dict[str, Cut] = {
     "sweater": Cut("upper", hem=0.02, sleeve=0.97, ease=0.016, loose=0.018, neck=0.5, depth=0.3),
     "trousers": Cut("lower", hem=0.94, legged=True, ease=0.006, loose=0.01),
     "wide trousers": Cut("lower", hem=0.95, legged=True, ease=0.006, loose=0.012, flare=0.1),
-    "shorts": Cut("lower", hem=0.42, legged=True, ease=0.006, loose=0.016, flare=0.04),
+    "shorts": Cut("lower", hem=0.42, legged=True, ease=0.012, loose=0.016, flare=0.04),
     "cropped trousers": Cut("lower", hem=0.7, legged=True, ease=0.006, loose=0.008),
     "culottes": Cut("lower", hem=0.62, legged=True, ease=0.006, loose=0.012, flare=0.14),
     "skirt": Cut("lower", hem=0.48, ease=0.006, loose=0.006, flare=0.28),
