@@ -1,10 +1,12 @@
 """Measures BodyMap: on synthetic people with exact truth, on folders of photographs, and beside the paper's numbers.
 
 python -m bodymap.evaluate synthetic --json figures.json
+python -m bodymap.evaluate breaks --count 24 --sheet worst.jpg
 python -m bodymap.evaluate sequences DIR
 python -m bodymap.evaluate photos DIR --sheet sheet.png
 python -m bodymap.evaluate densepose ANNOTATIONS.json PICTURES --adapter densepose.npz
-python -m bodymap.evaluate tables --results figures.json
+python -m bodymap.evaluate tables --only 2 -o runs/tables
+python -m bodymap.evaluate figures -o runs/tables --sheet figure.jpg
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; tables go to stdout, progress to stderr."""
     options = _parser().parse_args(arguments)
     # what takes an hour to compute must not fail when it is written
-    for path in (options.json, getattr(options, "sheet", None)):
+    for path in (getattr(options, "json", None), getattr(options, "sheet", None)):
         if path and not Path(path).resolve().parent.is_dir():
             raise UserError(f"The folder {Path(path).parent} does not exist; create it, or choose another output.")
         if path and Path(path).is_dir():
@@ -39,15 +42,17 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.monotonic()
     commands = {
         "synthetic": _synthetic,
+        "breaks": _breaks,
         "sequences": _sequences,
         "photos": _photos,
         "densepose": _densepose,
         "tables": _tables,
+        "figures": _figures,
     }
     figures, text = commands[options.command](options)
     figures["seconds"] = round(time.monotonic() - start, 1)
     print(text)
-    if options.json:
+    if getattr(options, "json", None):
         from bodymap.evaluation.report import write_json
 
         write_json(figures, options.json)
@@ -62,10 +67,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_synthetic(synthetic)
     synthetic.add_argument("--sheet", metavar="PNG", help="contact sheet: picture, map, overlay")
 
+    breaks = commands.add_parser("breaks", help="where it breaks: accuracy by size, view, light, place; the worst ones")
+    _add_pictures(breaks)
+    breaks.add_argument(
+        "--heights",
+        type=int,
+        metavar="N",
+        help="first N pictures of each set also with persons of 64 to 1024 pixels (a third of them; 0: none)",
+    )
+    breaks.add_argument("--sheet", metavar="FILE", help="the worst pictures (.png or .jpg): truth, map, error")
+    _add_common(breaks)
+
     sequences = commands.add_parser("sequences", help="temporal consistency on stored sequences of synthetic people")
     sequences.add_argument("folder", metavar="DIR", help="made by python -m bodymap.data.testset sequences")
     sequences.add_argument(
         "--every", type=_positive, default=12, metavar="N", help="start from every N-th frame (%(default)s)"
+    )
+    sequences.add_argument(
+        "--follow", action="store_true", help="as films are mapped: every frame in turn, steadied by the one before"
     )
     _add_common(sequences)
 
@@ -100,15 +119,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_common(densepose)
 
-    tables = commands.add_parser("tables", help="the paper's tables with ours beside them")
+    from bodymap.ablation.command import add_figure_arguments, add_table_arguments
+
+    tables = commands.add_parser("tables", help="the paper's tables: every row trained and judged, theirs beside ours")
     tables.add_argument(
-        "--results", metavar="FILE", help="figures that `synthetic --json` wrote; without it they are computed"
+        "--results", metavar="FILE", help="only set figures that `synthetic --json` wrote beside the paper's"
     )
-    _add_synthetic(tables)
+    add_table_arguments(tables, _positive, _size)
+    tables.add_argument("--json", metavar="FILE", help="write every figure there, too")
+
+    figures = commands.add_parser("figures", help="a sheet: photograph, CSE, embedding and chart baselines, ours")
+    add_figure_arguments(figures)
     return parser
 
 
 def _add_synthetic(parser: argparse.ArgumentParser) -> None:
+    _add_pictures(parser)
+    parser.add_argument("--no-checks", action="store_true", help="only the predictor: skip CSE alone, zeroed, shuffled")
+    _add_common(parser)
+
+
+def _add_pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pack", metavar="FILE", help="the people pack; without it the shipped one")
     parser.add_argument(
         "--stored",
@@ -121,8 +152,6 @@ def _add_synthetic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="HxW", help="of the pictures, such as 384x288; else as in training"
     )
-    parser.add_argument("--no-checks", action="store_true", help="only the predictor: skip CSE alone, zeroed, shuffled")
-    _add_common(parser)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -207,6 +236,40 @@ def _synthetic(options: argparse.Namespace) -> tuple[dict, str]:
     return figures, report.synthetic_report(results) + "\n\n" + report.paper_report(results)
 
 
+def _breaks(options: argparse.Namespace) -> tuple[dict, str]:
+    from dataclasses import asdict
+
+    from bodymap.data.testset import TEST_SETS
+    from bodymap.evaluation import breaks
+    from bodymap.evaluation.progress import Progress
+    from bodymap.evaluation.sheet import write_picture
+    from bodymap.surface import load_template
+
+    if options.stored:
+        if options.pack or options.size:
+            raise UserError("Stored pictures have their pack and size already; leave --pack and --size out.")
+        count, pictures = breaks.stored(options.stored, options.count)
+    else:
+        count, pictures = breaks.made(options.count or COUNT, options.size or (512, 384), _pack(options.pack))
+    model, about = _model(options)
+    gallery = breaks.Gallery(load_template()) if options.sheet else None
+    resized = min(count, len(TEST_SETS) * (-(-count // 6) if options.heights is None else options.heights))
+    step = Progress(count + resized * len(breaks.HEIGHTS), "pictures").step
+    records: list[breaks.Record] = []
+    try:
+        found = breaks.evaluate_breaks(load_template(), pictures, _forgiving(model), resized, gallery, step)
+        records.extend(found)
+    except KeyboardInterrupt:  # after an hour's work what is there is told
+        print("stopped: the tables are of the pictures so far", file=sys.stderr)
+    if not records:
+        raise UserError("Not one picture was judged; there is nothing to tell.")
+    if gallery is not None:
+        write_picture(gallery.sheet(), options.sheet)
+    figures = breaks.summarise(records)
+    about |= {"stored": options.stored} if options.stored else {"pack": options.pack or "shipped"}
+    return {**about, "breaks": figures, "records": [asdict(r) for r in records]}, breaks.report(figures)
+
+
 def _sequences(options: argparse.Namespace) -> tuple[dict, str]:
     from bodymap.data.testset import stored_sequences
 
@@ -215,17 +278,24 @@ def _sequences(options: argparse.Namespace) -> tuple[dict, str]:
 
     from bodymap.evaluation import report
     from bodymap.evaluation.progress import Progress
-    from bodymap.evaluation.sequences import evaluate_sequence, frame_pairs, summarise_sequences
+    from bodymap.evaluation.sequences import evaluate_sequence, followed, frame_pairs, summarise_sequences
     from bodymap.surface import load_template
+    from bodymap.tracking import follow
 
     errors: dict[str, list] = {}
     pairs = sum(sum(1 for _ in frame_pairs(len(s.frames), options.every)) for s in sequences)
-    step, predict = Progress(pairs, "sequences").step, _forgiving(model)
+    step, alone = Progress(pairs, "sequences").step, _forgiving(model)
     for s in sequences:
-        found = evaluate_sequence(load_template(), s.frames.sample, len(s.frames), predict, options.every, step)
+        film, length = s.frames.sample, len(s.frames)
+        predict = lambda number, sample: alone(sample.image)  # noqa: E731
+        if options.follow:
+            predict = followed(partial(follow, model), film, length, options.every)
+        found = evaluate_sequence(load_template(), film, length, predict, options.every, step)
         errors.setdefault(s.name, []).append(found)
     results = summarise_sequences(errors)
-    return {**about, "stored": options.folder, "temporal": results}, report.sequence_report(results)
+    return {**about, "stored": options.folder, "follow": options.follow, "temporal": results}, report.sequence_report(
+        results
+    )
 
 
 def _photos(options: argparse.Namespace) -> tuple[dict, str]:
@@ -285,11 +355,12 @@ def _densepose(options: argparse.Namespace) -> tuple[dict, str]:
 
 
 def _tables(options: argparse.Namespace) -> tuple[dict, str]:
+    if not options.results:
+        from bodymap.ablation.command import run_tables
+
+        return run_tables(options)
     from bodymap.evaluation import report
 
-    if not options.results:
-        figures, _ = _synthetic(options)
-        return figures, report.paper_report(figures["synthetic"])
     try:
         figures = json.loads(Path(options.results).read_text("utf-8"))
         return figures, report.paper_report(figures["synthetic"])
@@ -299,6 +370,12 @@ def _tables(options: argparse.Namespace) -> tuple[dict, str]:
         raise UserError(
             f"{options.results} holds no figures of synthetic people; write it with `synthetic --json`."
         ) from None
+
+
+def _figures(options: argparse.Namespace) -> tuple[dict, str]:
+    from bodymap.ablation.command import run_figures
+
+    return run_figures(options)
 
 
 # ------------------------------------------------------------------------------------------------------- helpers

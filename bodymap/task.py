@@ -218,7 +218,7 @@ class BodyMapTask:
         triangle = batch["triangle"][:, 2::4, 2::4][:, :rows, :columns]
         barycentric = batch["barycentric"][:, 2::4, 2::4][:, :rows, :columns]
         foreground = batch["foreground"][:, 2::4, 2::4][:, :rows, :columns]
-        chosen = _choose((foreground & (triangle >= 0)).flatten(), self.config.cse_pixels)
+        chosen = choose((foreground & (triangle >= 0)).flatten(), self.config.cse_pixels)
         embedding = cse.embedding.permute(0, 2, 3, 1).flatten(0, 2)[chosen]
         place = triangle.flatten()[chosen], barycentric.flatten(0, 2)[chosen]
         target, part = points.nearest_sample(template, *place), points.part(template, *place)
@@ -245,7 +245,7 @@ class BodyMapTask:
 
         # Scores only at some foreground pixels, never of the whole image; all of them taken at once, because each
         # taking costs a gradient of the features' full size.
-        chosen = _choose(known.flatten(), self.config.pixels)
+        chosen = choose(known.flatten(), self.config.pixels)
         pairs = choose_pairs(foreground, self.config.pairs) if self.config.losses.consistency else None
         wanted = chosen if pairs is None else torch.cat([chosen, pairs.flat(known.shape[1:])])
         features = prediction.features.permute(0, 2, 3, 1).flatten(0, 2)[wanted]
@@ -358,7 +358,7 @@ class BodyMapTask:
         return image.permute(0, 3, 1, 2)
 
 
-def _choose(mask: Tensor, count: int) -> Tensor:
+def choose(mask: Tensor, count: int) -> Tensor:
     """Indices of up to ``count`` random true places of a flat mask, in random order."""
     index = mask.nonzero()[:, 0]
     return index[torch.randperm(len(index), device=index.device)[:count]]

@@ -52,6 +52,13 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run in --output exactly")
     parser.add_argument("--init", metavar="WEIGHTS", help="start from our weights: small, a folder, a file or a hub id")
     parser.add_argument(
+        "--init-only",
+        metavar="PARTS",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        help="of --init only these parts of the network: cse, appearance, correspondence, decoder, ...",
+    )
+    parser.add_argument(
         "--start", metavar="FILE", help="start encoders from foreign weights (MobileSAM, the trial's network)"
     )
     arguments = parser.parse_args()
@@ -63,6 +70,8 @@ def main() -> None:
     config = config_from_arguments(Config, arguments, saved if arguments.resume else None)
     if arguments.init and arguments.start:
         raise UserError("--init and --start exclude each other; --init already holds every encoder.")
+    if arguments.init_only and not arguments.init:
+        raise UserError("--init-only says which parts of --init are taken; give --init too.")
     if config.train.steps is None and config.train.max_minutes is None:
         raise UserError("A run needs an end: give --steps or --max-minutes, or set one in the configuration.")
     check_run_folder(folder, arguments.resume)
@@ -86,7 +95,15 @@ def _train(config: Config, folder: Path, arguments: argparse.Namespace) -> None:
     )
     if arguments.start and not arguments.resume:
         _start_from(task.model, arguments.start)
-    train(task, config.train, folder, resolved=config, resume=arguments.resume, init=arguments.init)
+    train(
+        task,
+        config.train,
+        folder,
+        resolved=config,
+        resume=arguments.resume,
+        init=arguments.init,
+        init_only=arguments.init_only,
+    )
 
 
 def _start_from(model, path: str) -> None:

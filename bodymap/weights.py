@@ -390,6 +390,31 @@ def load_into(
     return found
 
 
+def load_parts(
+    model: nn.Module, tensors: Mapping[str, Tensor], parts: Iterable[str], source: str | os.PathLike = "the weights"
+) -> int:
+    """Copies only some parts of a network, whole ones; everything else keeps its values, whatever ``tensors`` holds.
+
+    Args:
+        parts: first words of the names, such as "cse" or "appearance".
+
+    Returns:
+        how many tensors were copied.
+
+    Raises:
+        UserError: the network or the tensors lack a part, or it does not fit; the network is unchanged.
+    """
+    parts = list(parts)
+    chosen = {name: tensor for name, tensor in tensors.items() if name.split(".")[0] in parts}
+    for part in parts:
+        for what, names in (("This network", model.state_dict()), (os.fspath(source), chosen)):
+            there = sorted({name.split(".")[0] for name in (tensors if names is chosen else names)})
+            if part not in there:
+                raise UserError(f'{what} has no part "{part}"; there are {", ".join(there)}.')
+    load_into(model, chosen, [name for name in model.state_dict() if name.split(".")[0] not in parts], source=source)
+    return len(chosen)
+
+
 def _not_allowed(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     patterns = list(patterns)
     return [name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]

@@ -12,7 +12,14 @@ from bodymap.train import Config
 
 FOLDER = Path(__file__).parents[1] / "configs" / "bodymap"
 # millions of parameters; huge is the paper's (about 600)
-RANGES = {"tiny": (0.1, 2), "small": (10, 20), "base": (20, 60), "large": (150, 350), "huge": (550, 680)}
+RANGES = {
+    "tiny": (0.1, 2),
+    "ablation": (10, 20),
+    "small": (10, 20),
+    "base": (20, 60),
+    "large": (150, 350),
+    "huge": (550, 680),
+}
 
 
 def test_every_file_is_listed():

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.ellipse import SIZE, truth_as_prediction
+from support.ellipse import ellipse as person
 
 from bodymap import evaluate
 from bodymap.data.photos import read_photo_sets
@@ -17,9 +19,7 @@ from bodymap.errors import UserError
 from bodymap.evaluation import judge, network, photos, report, synthetic
 from bodymap.evaluation.progress import Progress, duration
 from bodymap.surface import load_template, points
-from bodymap.types import LAYER_NAMES, PART_NAMES, Camera, Correspondence, Sample
-
-SIZE = (64, 48)
+from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
 
 
 @pytest.fixture(scope="module")
@@ -27,53 +27,9 @@ def template():
     return load_template()
 
 
-def person(template, seed, facing=0.0, pieces=()):
-    """A picture of noise in which an ellipse shows random surface points."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    foreground = ((rows - 32) / 24) ** 2 + ((columns - 24 + seed % 3) / 12) ** 2 < 1
-    outer = np.flatnonzero(template.triangle_inner.numpy() == 0)
-    triangle = np.where(foreground, rng.choice(outer, SIZE), -1).astype(np.int32)
-    barycentric = rng.dirichlet((1, 1, 1), SIZE).astype(np.float32) * foreground[..., None]
-    part = np.full(SIZE, -1, np.int16)
-    inside = torch.from_numpy(triangle[foreground]).long(), torch.from_numpy(barycentric[foreground])
-    part[foreground] = points.part(template, *inside).numpy()
-    return Sample(
-        image=rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8),
-        foreground=foreground,
-        triangle=triangle,
-        barycentric=barycentric,
-        part=part,
-        layer=np.where(foreground, LAYER_NAMES.index("upper"), 0).astype(np.int8),
-        normal=np.zeros((*SIZE, 3), np.float32),
-        instance=foreground.astype(np.int8),
-        camera=Camera(np.eye(3, dtype=np.float32), np.eye(4, dtype=np.float32), SIZE),
-        facing=facing,
-        body={"pieces": pieces},
-        seeds=(seed,) * 4,
-    )
-
-
 @pytest.fixture(scope="module")
 def people(template):
     return [person(template, seed, facing) for seed, facing in enumerate((0.0, math.pi / 2, math.pi))]
-
-
-def truth_as_prediction(template, sample):
-    inside = sample.foreground
-    colour = np.zeros((*SIZE, 3), np.uint8)
-    place = torch.from_numpy(sample.triangle[inside]).long(), torch.from_numpy(sample.barycentric[inside])
-    colour[inside] = (255 * points.code(template, *place)).round().byte().numpy()
-    return Correspondence(
-        mask=inside,
-        confidence=inside.astype(np.float32),
-        colour=colour,
-        uv=np.zeros((*SIZE, 2), np.float32),
-        part=sample.part,
-        triangle=sample.triangle,
-        barycentric=sample.barycentric,
-        layer=sample.layer,
-    )
 
 
 class Oracle(torch.nn.Module):
@@ -366,6 +322,18 @@ def test_synthetic_and_tables_commands(weights, tmp_path, capsys):
     table = capsys.readouterr().out
     assert "| BodyMap (paper)  " in table and "71.12" in table and "BodyMap (ours, held-out assets)" in table
     assert "Temporal" not in table  # what is not measured has no table
+
+
+def test_breaks_command(weights, tmp_path, capsys):
+    figures, sheet = tmp_path / "f.json", tmp_path / "f.jpg"
+    common = ["--weights", weights, "--device", "cpu", "--count", "1", "--size", "64x48", "--heights", "0"]
+    assert evaluate.main(["breaks", *common, "--json", str(figures), "--sheet", str(sheet)]) == 0
+    text = capsys.readouterr().out
+    assert "## Where it breaks" in text and "| seen from" in text and "| hidden, per cent" in text
+    records = json.loads(figures.read_text())["records"]
+    assert [r["picture"] for r in records] == ["held_out_assets 0", "new_combinations 0"]
+    assert all(r["height"] > 5 and r["places"] and r["occluded"] is not None for r in records)
+    assert Image.open(sheet).format == "JPEG"
 
 
 def test_a_picture_of_nobody_counts_as_missed():

@@ -1,6 +1,7 @@
 """The predictor with an oracle in the network's place (exact truth), and with a tiny random network (its contracts)."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from support.sizes import PRESETS
 from bodymap import BodyMap, Correspondence, UserError
 from bodymap.config import to_dict
 from bodymap.foreground import Foreground
+from bodymap.loading import choose_device
 from bodymap.network import build_model
-from bodymap.predictor import PredictorConfig, choose_device
+from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template, points
 from bodymap.weights import save_weights
 
@@ -117,6 +119,19 @@ def test_orientation_and_kind_of_photo_do_not_matter(oracle, sample, tmp_path, o
     for photo in (path, str(path), Image.open(path)):
         c = oracle.predict(photo)
         assert np.array_equal(c.triangle, plain.triangle) and np.array_equal(c.mask, plain.mask)
+
+
+def test_the_shipped_weights_find_somebody_far_away():
+    photo = Image.open(Path(__file__).parents[1] / "examples" / "anna.jpg")
+    far = photo.resize((round(photo.width * 90 / photo.height), 90), Image.Resampling.LANCZOS)
+    wide = photo.resize((4, 4)).resize((512, 384), Image.Resampling.BICUBIC)
+    wide.paste(far, (200, 250))
+    model = BodyMap.from_pretrained(device="cpu")
+    everybody = model.find(np.asarray(wide))
+    assert len(everybody) == 1
+    left, top, right, bottom = everybody[0].box
+    assert 195 < left < right < 200 + far.width + 5 and 245 < top < bottom < 345
+    assert bottom - top > 60 and everybody[0].score > 0.2
 
 
 def test_a_small_person_in_a_wide_photo(oracle):

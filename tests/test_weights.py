@@ -183,3 +183,25 @@ def test_load_into_reports_and_leaves_the_network_alone():
 def test_config_beside_wins_over_the_copy_in_the_file(folder):
     save_config({"model": {"depth": 9}}, folder / "config.yaml")
     assert weights.load(folder).config["model"]["depth"] == 9
+
+
+def test_only_some_parts_are_loaded():
+    class Net(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.coarse, self.fine = nn.Linear(3, 2), nn.Linear(2, width)
+
+    theirs, net = Net(4).state_dict(), Net(7)
+    before = net.fine.weight.clone()
+    assert weights.load_parts(net, theirs, ["coarse"]) == 2
+    assert torch.equal(net.coarse.weight, theirs["coarse.weight"]) and torch.equal(net.fine.weight, before)
+    with pytest.raises(UserError, match="another shape"):
+        weights.load_parts(net, theirs, ["coarse", "fine"])
+    with pytest.raises(UserError, match='no part "coarser"; there are coarse, fine'):
+        weights.load_parts(net, theirs, ["coarser"])
+    without = {name: tensor for name, tensor in theirs.items() if not name.startswith("fine")}
+    with pytest.raises(UserError, match='these has no part "fine"; there are coarse'):
+        weights.load_parts(net, without, ["fine"], source="these")
+    # a part is whole or not at all
+    with pytest.raises(UserError, match="missing"):
+        weights.load_parts(net, {"coarse.weight": theirs["coarse.weight"]}, ["coarse"])

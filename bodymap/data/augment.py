@@ -332,7 +332,7 @@ def _sharpness(image: Tensor, draws: _Draws, config: AugmentConfig) -> Tensor:
     amount = np.where(blur, -1.0, draws.uniform(*config.sharpen))
     factor = draws.uniform(*config.resize)
     for i in np.flatnonzero(blur | sharpen):
-        smooth = gaussian_blur(image[i], float(sigma[i]))
+        smooth = gaussian_blur(image[i : i + 1], [float(sigma[i])])[0]
         image[i] = image[i] + float(amount[i]) * (image[i] - smooth)
     for i in np.flatnonzero(resize):
         height, width = image.shape[2:]

@@ -27,7 +27,7 @@ def evaluate_sequence(
     template: Template,
     frame: Callable[[int], Sample],
     length: int,
-    predict: Callable[[np.ndarray], Correspondence],
+    predict: Callable[[int, Sample], Correspondence],
     every: int,
     step: Callable[[], None] = lambda: None,
 ) -> dict[int, np.ndarray]:
@@ -36,7 +36,7 @@ def evaluate_sequence(
     Args:
         template: on the CPU.
         frame: number -> its picture and truth.
-        predict: (H, W, 3) uint8 -> Correspondence.
+        predict: of a frame, by its number and its picture; asked once of each frame that is needed.
         every: how many frames lie between the first frames of pairs.
         step: called once a pair.
     """
@@ -48,7 +48,7 @@ def evaluate_sequence(
         for number in (first, second):
             if number not in seen:
                 sample = frame(number)
-                found = predict(sample.image)
+                found = predict(number, sample)
                 triangle = np.where(sample.foreground, sample.triangle, -1)
                 truth = SurfaceMap(triangle, sample.barycentric)
                 seen[number] = truth, SurfaceMap(np.where(found.mask, found.triangle, -1), found.barycentric)
@@ -56,6 +56,31 @@ def evaluate_sequence(
         errors[second - first].append(match_errors(template, truth_a, truth_b, found_a, found_b))
         step()
     return {interval: np.concatenate([np.zeros(0, np.float32), *parts]) for interval, parts in errors.items()}
+
+
+def followed(
+    follow: Callable[[Iterator[np.ndarray]], Iterator[dict[int, Correspondence]]],
+    frame: Callable[[int], Sample],
+    length: int,
+    every: int,
+) -> Callable[[int, Sample], Correspondence]:
+    """A ``predict`` for ``evaluate_sequence`` of the same arguments that sees every frame, one after the other.
+
+    Args:
+        follow: pictures -> the people of each, by number (``tracking.follow``); the first one counts.
+    """
+    needed = {number for pair in frame_pairs(length, every) for number in pair}
+    people = enumerate(follow(frame(number).image for number in range(length)))
+    kept: dict[int, Correspondence] = {}
+
+    def predict(number: int, sample: Sample) -> Correspondence:
+        while number not in kept:
+            at, seen = next(people)
+            if at in needed:
+                kept[at] = seen.get(0) or Correspondence.empty(sample.image.shape[:2])
+        return kept.pop(number)
+
+    return predict
 
 
 def summarise_sequences(errors: dict[str, list[dict[int, np.ndarray]]]) -> dict[str, dict]:

@@ -31,10 +31,14 @@ class Sheet:
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes the pictures in rows of a few; nothing if there are none."""
-        if not self._entries:
-            return
-        from PIL import Image
+        if self._entries:
+            write_picture(grid(self._entries, min(_COLUMNS, len(self._entries))), path)
 
-        sheet = grid(self._entries, min(_COLUMNS, len(self._entries)))
-        with atomic_path(path) as temporary:
-            Image.fromarray(sheet).save(temporary, format="PNG")
+
+def write_picture(picture: np.ndarray, path: str | os.PathLike) -> None:
+    """(H, W, 3) uint8 as a JPEG where the name says so, else as a PNG; whole or not at all."""
+    from PIL import Image
+
+    how = {"format": "JPEG", "quality": 80} if str(path).lower().endswith((".jpg", ".jpeg")) else {"format": "PNG"}
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, **how)

@@ -19,6 +19,8 @@ from bodymap.cropping import resized
 from bodymap.types import PART_NAMES
 
 HEAD, NECK, TORSO = 0, 1, (2, 3)
+WHOLE = 2  # grids of the whole photo; finer ones only hold what is worth a closer look
+_SPECK = 4  # cells of foreground, from which on something may be a person far away
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class FindingConfig:
     minimum_cells: int = 16  # fewer show nothing
     minimum_share: float = 0.005  # of the largest person's area
     minimum_confidence: float = 0.065  # mean over the region: about 0.3 for people, below 0.05 for noise
+    closer_confidence: float = 0.11  # the same of regions that are small on the first grid: there are many more
     maximum_patchiness: float = 0.12  # share of neighbouring cells whose parts do not touch on a body
     overlap: float = 0.3  # share of a region inside another one from which both are the same person
     head_share: float = 0.3  # a second head is at least this share of the largest one's area,
@@ -81,21 +84,43 @@ def find_people(levels: Sequence[Evidence], size: tuple[int, int], config: Findi
     small: list[Person] = []
     for number, evidence in enumerate(levels):
         last = number == len(levels) - 1
-        for person in _people_of_level(evidence, size, config):
+        for person in _people_of_level(evidence, size, config, number):
             if any(_share_inside(person, other) > config.overlap for other in found):
                 continue
             tiny = np.sqrt(person.region.sum()) < config.smallest_side
             (small if tiny and not last else found).append(person)
 
-    # who was only seen small, and not again on a finer grid, still counts
+    # who was only seen small, and not again on a finer grid, counts where that was no mere suspicion
     for person in sorted(small, key=lambda p: -p.score):
+        if person.score < config.closer_confidence:
+            continue
         if not any(max(_share_inside(person, o), _share_inside(o, person)) > config.overlap for o in found):
             found.append(person)
     found.sort(key=lambda p: -p.area)
     return [person for person in found if person.area >= config.minimum_share * found[0].area]
 
 
-def _people_of_level(evidence: Evidence, size: tuple[int, int], config: FindingConfig) -> list[Person]:
+def worth_a_closer_look(
+    evidence: Evidence, found: Sequence[Person], config: FindingConfig | None = None
+) -> Bool[np.ndarray, "height width"]:
+    """Where a finer grid may show people: around every patch of foreground that is not a large person found already.
+
+    Small people are seen long before it can be told where their points lie; how sure that is tells them from noise.
+    """
+    config = config or FindingConfig()
+    labels, count = ndimage.label(evidence.probability > config.threshold, structure=np.ones((3, 3)))
+    known = np.zeros(labels.shape, bool)
+    for person in found:
+        if np.sqrt(person.region.sum()) >= config.smallest_side:
+            known |= resample_region(person.region, labels.shape)
+    cells = np.bincount(labels.ravel(), minlength=count + 1)
+    open_cells = np.bincount(labels.ravel(), weights=~known.ravel(), minlength=count + 1)
+    ask = (cells >= _SPECK) & (open_cells > 0.5 * cells)
+    ask[0] = False
+    return ndimage.binary_dilation(ask[labels], np.ones((3, 3)), iterations=2)
+
+
+def _people_of_level(evidence: Evidence, size: tuple[int, int], config: FindingConfig, level: int = 0) -> list[Person]:
     labels, count = ndimage.label(evidence.probability > config.threshold, structure=np.ones((3, 3)))
     pieces: list[np.ndarray] = []
     for number, window in enumerate(ndimage.find_objects(labels), start=1):
@@ -110,9 +135,15 @@ def _people_of_level(evidence: Evidence, size: tuple[int, int], config: FindingC
     return [
         person
         for person in people
-        if evidence.confidence[person.region].mean() >= config.minimum_confidence
+        if evidence.confidence[person.region].mean() >= _needed(person, config, level)
         and patchiness(person.region, evidence.part) <= config.maximum_patchiness
     ]
+
+
+def _needed(person: Person, config: FindingConfig, level: int) -> float:
+    """Confidence; what is large on the first grid is as many times larger on each finer one."""
+    large = np.sqrt(person.region.sum()) >= config.smallest_side * 2**level
+    return config.minimum_confidence if large else config.closer_confidence
 
 
 def _person(region: Bool[np.ndarray, "height width"], evidence: Evidence, size: tuple[int, int]) -> Person:

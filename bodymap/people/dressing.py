@@ -378,7 +378,7 @@ class Dresser:
         if over and hidden.any():
             inner = hidden
             for _ in range(2):  # well inside: from below one sees a little way up under a hem
-                inner = inner & inner[self.wardrobe.skin_neighbours].all(1)
+                inner = inner & inner[self.wardrobe.skin_neighbours].all(0)
             self.pieces = [self._uncovered(earlier, inner) for earlier in self.pieces]
         piece = place_print(self.layers.above(piece), self.a)
         self.layers.record(piece)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from bodymap.people.anatomy import template
 from bodymap.people.material import Material
-from bodymap.people.mesh import Piece, corner_normals
+from bodymap.people.mesh import Piece
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.primitives import Solid, as_piece
 from bodymap.people.shape import Body
@@ -105,8 +105,7 @@ def fitted(
 
 def frame_at(body: Body, vertex: int, along: Float[np.ndarray, " xyz=3"]) -> Float[np.ndarray, "3 3"]:
     """Columns: along the skin, across it, out of it, at a skin vertex of this body at rest."""
-    skin = body.vertices[:SKIN_VERTICES]
-    normal = corner_normals(skin, template().triangles.numpy())[vertex].astype(float)
+    normal = body.skin_normal[vertex].astype(float)
     first = along - normal * (along @ normal)
     first /= max(np.linalg.norm(first), 1e-9)
     return np.stack([first, np.cross(normal, first), normal], 1)

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bodymap.people.anatomy import template
-from bodymap.people.mesh import Piece, corner_normals
+from bodymap.people.mesh import Piece
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.shape import Body
 from bodymap.people.wardrobe import Wardrobe
@@ -23,7 +22,7 @@ class Layers:
     def __init__(self, wardrobe: Wardrobe, body: Body):
         self.wardrobe = wardrobe
         self.skin = body.vertices[:SKIN_VERTICES]
-        self.normal = corner_normals(self.skin, template().triangles.numpy())
+        self.normal = body.skin_normal
         self.height = np.zeros(SKIN_VERTICES, np.float32)
 
     def _over(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +36,7 @@ class Layers:
         height = np.where((height > 0) & (height < (_HIGHEST if piece.drape is None else _SWINGS)), height, 0)
         np.maximum.at(self.height, vertex, height)
         for _ in range(2):
-            around = self.height[self.wardrobe.skin_neighbours].max(1)
+            around = self.height[self.wardrobe.skin_neighbours].max(0)
             self.height = np.where((self.height == 0) | (around < self.height), self.height, around)
             covered = self.height > 0
             # vertices between those of a coarse garment get its height too
@@ -58,10 +57,11 @@ class Layers:
 
 def _spread(values: np.ndarray, triangles: np.ndarray, rounds: int = 3) -> np.ndarray:
     """Neighbours follow a push by halves, so that it makes no steps."""
+    corners = np.ascontiguousarray(triangles.T)
     for _ in range(rounds):
         follow = values.copy()
-        most = values[triangles].max(1) * 0.75
+        most = values[corners].max(0) * 0.75
         for k in range(3):
-            np.maximum.at(follow, triangles[:, k], most)
+            np.maximum.at(follow, corners[k], most)
         values = follow
     return values

@@ -108,10 +108,11 @@ def corner_normals(
     vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face 3"]
 ) -> Float[np.ndarray, "vertex xyz=3"]:
     """Area-weighted unit vertex normals."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
+    a, b, c = (np.take(vertices, triangles[:, k], axis=0) for k in range(3))
+    (ux, uy, uz), (vx, vy, vz) = np.ascontiguousarray((b - a).T), np.ascontiguousarray((c - a).T)
+    face = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx  # three times as fast as np.cross
     flat = triangles.reshape(-1)
-    out = np.stack([np.bincount(flat, np.repeat(face[:, k], 3), len(vertices)) for k in range(3)], 1)
+    out = np.stack([np.bincount(flat, np.repeat(axis, 3), len(vertices)) for axis in face], 1)
     return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
@@ -135,11 +136,11 @@ def smooth(
     """Repeated averaging with the neighbours (padding counts as the vertex itself); outside ``mask`` nothing moves."""
     values = values.astype(np.float32)  # a copy
     moving = np.arange(len(values)) if mask is None else np.flatnonzero(mask)
-    around = neighbours[moving].T
+    around = np.ascontiguousarray(neighbours[moving].T)
     for _ in range(steps):
-        total = values[around[0]]
+        total = np.take(values, around[0], axis=0)
         for k in range(1, len(around)):
-            total = total + values[around[k]]
+            total += np.take(values, around[k], axis=0)
         values[moving] = total / len(around)
     return values
 
@@ -172,13 +173,22 @@ def open_edges(
     return first[np.unique(edges[count == 1])]
 
 
+def used_vertices(triangles: Int[np.ndarray, "face 3"], count: int) -> Int[np.ndarray, " used"]:
+    """Which of ``count`` vertices the triangles use, in order."""
+    used = np.zeros(count, bool)
+    used[triangles] = True
+    return np.flatnonzero(used)
+
+
 def compact(piece: Piece) -> Piece:
     """Drops vertices that no triangle uses."""
-    used, inverse = np.unique(piece.triangles, return_inverse=True)
+    used = used_vertices(piece.triangles, len(piece.vertices))
+    number = np.zeros(len(piece.vertices), np.int64)
+    number[used] = np.arange(len(used))
     per_vertex = ("vertices", "skin_index", "skin_weight", "truth", "rest", "cloth")
     return replace(
         piece,
-        triangles=inverse.reshape(-1, 3),
+        triangles=number[piece.triangles],
         **{name: getattr(piece, name)[used] for name in per_vertex},
     )
 
@@ -222,11 +232,12 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
         """Unique crossing points of one index buffer: their ends i, j, and the new index of every corner."""
         i, j = index[face, local_a], index[face, local_b]
         low, high = np.minimum(i, j), np.maximum(i, j)
-        key, inverse = np.unique(np.stack([low, high], 1), axis=0, return_inverse=True)
+        # pairs as one number: rows would be compared as strings of bytes
+        key, inverse = np.unique(low.astype(np.int64) * n + high, return_inverse=True)
         inverse = inverse.reshape(-1)
         # a corner that is an old vertex (i == j) keeps it
         new_index = np.where(i == j, i, n + inverse)
-        return key[:, 0], key[:, 1], new_index.reshape(-1, 3), inverse
+        return key // n, key % n, new_index.reshape(-1, 3), inverse
 
     n = len(piece.vertices)
     i, j, new_triangles, _ = extend(piece.triangles, n)

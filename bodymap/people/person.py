@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from bodymap.people.anatomy import template
 from bodymap.people.config import PeopleConfig
 from bodymap.people.face import draw_face
-from bodymap.people.mesh import Mesh, Piece, join
+from bodymap.people.mesh import Mesh, Piece, join, used_vertices
 from bodymap.people.outfit import dress
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body, draw_body, with_face
@@ -85,7 +85,7 @@ class Person:
         for piece, start in zip(self.pieces, self.starts, strict=True):
             if piece.drape is not None:
                 draped.append((start, piece.drape(_some_skin(self.pieces[0], piece.drape, posed), posed)))
-        probe = self._skin(self.probe, posed)
+        probe = self.skinned(self.probe, posed)
         for start, vertices in draped:
             inside = (self.probe >= start) & (self.probe < start + len(vertices))
             probe[inside] = vertices[self.probe[inside] - start]
@@ -98,12 +98,13 @@ class Person:
         Wrinkles, which the renderer adds, are not in them.
         """
         placed = self.place(pack, local)
-        vertices = self._skin(np.arange(len(self.mesh.vertices)), placed.posed)
+        vertices = self.skinned(np.arange(len(self.mesh.vertices)), placed.posed)
         for start, hanging in placed.draped:
             vertices[start : start + len(hanging)] = hanging
         return vertices, placed.posed
 
-    def _skin(self, ids: np.ndarray, posed: Posed) -> np.ndarray:
+    def skinned(self, ids: Int[np.ndarray, " some"], posed: Posed) -> Float[np.ndarray, "some xyz=3"]:
+        """Some of the mesh's vertices moved by the bones alone: draped pieces stay where their bones take them."""
         m = self.mesh
         return skin(m.vertices.numpy()[ids], m.index.numpy()[ids], m.weight.numpy()[ids], posed.transform)
 
@@ -128,7 +129,7 @@ def assemble(seed: int, body: Body, pieces: tuple[Piece, ...]) -> Person:
     """The person of these pieces; the first is the skin."""
     starts = np.cumsum([0, *(len(p.vertices) for p in pieces)])[:-1]
     mesh = join(pieces)
-    drawn = np.unique(mesh.triangles.numpy())
+    drawn = used_vertices(mesh.triangles.numpy(), len(mesh.vertices))
     return Person(
         seed=seed,
         body=body,

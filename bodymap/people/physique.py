@@ -286,15 +286,18 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
     at = {label: heads[j].astype(float) for j, label in enumerate(labels)}
     skin = _skin(pack, heads)
     owner_bone = pack.skin_index[:SKIN_VERTICES][np.arange(SKIN_VERTICES), pack.skin_weight[:SKIN_VERTICES].argmax(1)]
-    name_of = np.array(labels)[owner_bone]
+
+    def follows(*starts: str) -> np.ndarray:
+        """Which skin vertices move most with a bone whose label starts so."""
+        return np.array([label.startswith(starts) for label in labels])[owner_bone]
+
     joint = np.stack([at[_joint_bone(name)] for name in FRAMES])
     end, radius, owner = [], [], []
 
     low, high = joint[FRAME["thigh.L"], 2], joint[FRAME["upper_arm.L"], 2]
-    on_trunk = np.char.startswith(name_of, ("spine",)) | np.char.startswith(name_of, "pelvis")
-    on_trunk |= np.char.startswith(name_of, "root") | np.char.startswith(name_of, "breast")
-    on_hips = on_trunk | np.char.startswith(name_of, "upperleg01")
-    on_top = on_trunk | np.char.startswith(name_of, "clavicle") | np.char.startswith(name_of, "shoulder01")
+    on_trunk = follows("spine", "pelvis", "root", "breast")
+    on_hips = on_trunk | follows("upperleg01")
+    on_top = on_trunk | follows("clavicle", "shoulder01")
     for name, height, frame in _TRUNK:
         z = low + height * (high - low)
         chosen = on_hips if name in ("hips", "pelvis") else on_top if name == "shoulders" else on_trunk
@@ -313,7 +316,7 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
     bottom, top = head[:, 2].min(), head[:, 2].max()
     r = float(np.quantile(np.abs(head[:, 0]), 0.97)) * 0.98
     front, back = np.quantile(head[:, 1], (0.02, 0.98))
-    neck = skin[np.char.startswith(name_of, "neck")]
+    neck = skin[follows("neck")]
     thick = float(np.quantile(np.abs(neck[:, 0]), 0.6))
     end.append(np.stack([at["neck01"], at["head"]]))
     radius.append((thick, thick))
@@ -328,7 +331,7 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
         for s in "LR":
             a, b = at[f"{start}.{s}"], at[f"{stop}.{s}"]
             along = (b - a) / np.linalg.norm(b - a)
-            near = skin[np.isin(name_of, [f"{bone}.{s}" for bone in _SKIN_OF[name]])]
+            near = skin[follows(*(f"{bone}.{s}" for bone in _SKIN_OF[name]))]
             share = (near - a) @ along / np.linalg.norm(b - a)
             away = near - a - ((near - a) @ along)[:, None] * along
             middle = away[(share > first) & (share < last)].mean(0) if name in ("forearm", "foot", "shin") else 0.0
@@ -422,5 +425,5 @@ def _skin(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Float[np.ndarra
     if not len(pack.shape_basis):
         return pack.base_vertices[:SKIN_VERTICES].astype(float)
     coefficients = (heads.astype(float) - pack.base_heads).reshape(-1) @ kept["shape_from_heads"]
-    basis = pack.shape_basis[:, :SKIN_VERTICES].reshape(len(pack.shape_basis), -1)
+    basis = pack.shape_basis.reshape(len(pack.shape_basis), -1)[:, : 3 * SKIN_VERTICES]  # a view: no copy of 10 MB
     return (pack.base_vertices[:SKIN_VERTICES] + (coefficients.astype(np.float32) @ basis).reshape(-1, 3)).astype(float)

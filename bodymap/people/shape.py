@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from bodymap.people.pack import Pack
+from bodymap.people.anatomy import template
+from bodymap.people.mesh import corner_normals
+from bodymap.people.pack import SKIN_VERTICES, Pack
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Body:
     female: bool
     age: float
     face: Float[np.ndarray, " action"] | None = None
+
+    @functools.cached_property
+    def skin_normal(self) -> Float[np.ndarray, "vertex xyz=3"]:
+        """Unit normals of the skin's 13380 vertices."""
+        return corner_normals(self.vertices[:SKIN_VERTICES], template().triangles.numpy())
 
 
 def draw_body(rng: np.random.Generator, pack: Pack, split: str) -> Body:

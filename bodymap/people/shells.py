@@ -78,11 +78,9 @@ def grow(
     if source == "tights" and "tights" not in wardrobe.pack.helpers:
         source = "skin"
     base, triangles, neighbours, truth = _source(wardrobe, source)
-    vertices = body.vertices[base]
-    normals = corner_normals(vertices, triangles)
+    vertices, normals, skin, skin_normal = _ground(wardrobe, body, source)
     # wider than the garment, or the hem would lie half on smoothed and half on unsmoothed cloth
     inside = level[base] < 0.07
-    skin, skin_normal = _under(wardrobe, body, source, base, vertices, normals)
     # only along the normal: vertices that slide about would make hems and prints wavy
     smoothed = smooth(vertices, neighbours, steps, inside)
     grown = vertices + normals * ((smoothed - vertices) * normals).sum(1, keepdims=True)
@@ -129,6 +127,20 @@ def _source(wardrobe: Wardrobe, source: str):
     return cache[key]
 
 
+def _ground(wardrobe: Wardrobe, body: Body, source: str):
+    """(vertices, normals, skin, skin normals) of what shells grow from on a body, the latter two under each vertex;
+    a person's garments follow each other, so the last body's are kept."""
+    kept = wardrobe.kept
+    if kept.get("ground of") is not body:
+        kept["ground of"], kept["ground"] = body, {}
+    if source not in kept["ground"]:
+        base, triangles, _, _ = _source(wardrobe, source)
+        vertices = body.vertices[base]
+        normals = corner_normals(vertices, triangles)
+        kept["ground"][source] = vertices, normals, *_under(wardrobe, body, source, base, vertices, normals)
+    return kept["ground"][source]
+
+
 def _under(wardrobe, body, source, base, vertices, normals):
     """The skin point and skin normal under each source vertex, on this body."""
     if source == "skin":
@@ -143,5 +155,5 @@ def _under(wardrobe, body, source, base, vertices, normals):
     corners = template().triangles.numpy()[triangle]
     skin = body.vertices[:SKIN_VERTICES]
     point = (skin[corners] * weight[..., None]).sum(1)
-    normal = (corner_normals(skin, template().triangles.numpy())[corners] * weight[..., None]).sum(1)
+    normal = (body.skin_normal[corners] * weight[..., None]).sum(1)
     return point, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)

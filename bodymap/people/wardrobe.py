@@ -78,8 +78,8 @@ class Wardrobe:
 
     @functools.cached_property
     def skin_neighbours(self) -> np.ndarray:
-        """(13380, 8) neighbours of each skin vertex."""
-        return neighbour_table(template().triangles.numpy(), SKIN_VERTICES)
+        """(8, 13380) neighbours of each skin vertex, each one's first, then each one's second, ..."""
+        return np.ascontiguousarray(neighbour_table(template().triangles.numpy(), SKIN_VERTICES).T)
 
     def nearest(self, truth: Float[np.ndarray, "n xyz=3"]) -> np.ndarray:
         """The template vertex nearest to each bound point, to about a centimetre."""

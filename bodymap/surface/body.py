@@ -120,13 +120,13 @@ def _load(path: Path) -> Template:
     return Template(
         **tensors,
         sample_geodesic=table,
-        vertex_triangles=_incident_triangles(tensors["triangles"], tensors["triangle_inner"], len(tensors["vertices"])),
+        vertex_triangles=incident_triangles(tensors["triangles"], tensors["triangle_inner"], len(tensors["vertices"])),
         code_version=metadata["code_version"],
         name=metadata["name"],
     )
 
 
-def _incident_triangles(
+def incident_triangles(
     triangles: Int[Tensor, "face 3"], inner: Int[Tensor, " face"], vertex_count: int
 ) -> Int[Tensor, "vertex incident"]:
     """For each vertex the outer triangles around it, padded by repeating the first one; -1 without any."""

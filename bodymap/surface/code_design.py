@@ -32,12 +32,12 @@ def _one_scale(v: np.ndarray, outer: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + (v - (low + high) / 2) / (high - low).max(), 0, 1)
 
 
-def _per_axis(v: np.ndarray, outer: np.ndarray) -> np.ndarray:
+def per_axis(v: np.ndarray, outer: np.ndarray) -> np.ndarray:
     low, high = v[outer].min(0), v[outer].max(0)
     return np.clip((v - low) / (high - low), 0, 1)
 
 
-def _equalised(code: np.ndarray, outer: np.ndarray, area: np.ndarray, amount: float, knots: int = 17) -> np.ndarray:
+def equalised(code: np.ndarray, outer: np.ndarray, area: np.ndarray, amount: float, knots: int = 17) -> np.ndarray:
     """Moves each axis towards equal surface area a level, by a smooth monotone curve through ``knots`` quantiles."""
     from scipy.interpolate import PchipInterpolator
 
@@ -65,8 +65,8 @@ def vertex_area(body: RawBody) -> np.ndarray:
 
 def _warped(hands: float, head: float, equalise: float) -> Callable[[RawBody, np.ndarray], np.ndarray]:
     def make(body: RawBody, outer: np.ndarray) -> np.ndarray:
-        code = _per_axis(stretched(body, hands, head), outer)
-        return _equalised(code, outer, vertex_area(body), equalise) if equalise else code
+        code = per_axis(stretched(body, hands, head), outer)
+        return equalised(code, outer, vertex_area(body), equalise) if equalise else code
 
     return make
 

@@ -25,11 +25,18 @@ EIGENVECTORS = 256
 NEIGHBOURS = 64
 
 
-def _mirror(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mirror_vertex, mirror_triangle, mirror_corner); raises ValueError when the mesh is not symmetric."""
+def mirror_of(
+    vertices: np.ndarray, triangles: np.ndarray, vertex: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mirror_vertex, mirror_triangle, mirror_corner); raises ValueError when the mesh is not symmetric.
+
+    ``vertex``: mirror_vertex where it is known already (vertices that coincide cannot be told apart by place).
+    """
     from scipy.spatial import cKDTree
 
-    distance, vertex = cKDTree(vertices).query(vertices * [-1, 1, 1])
+    if vertex is None:
+        vertex = cKDTree(vertices).query(vertices * [-1, 1, 1])[1]
+    distance = np.linalg.norm(vertices[vertex] - vertices * [-1, 1, 1], axis=1)
     if distance.max() > 1e-3:
         raise ValueError(f"the template is not symmetric: {distance.max() * 1000:.1f} mm")
     image = vertex[triangles]
@@ -133,7 +140,7 @@ def surface_graph(vertices: np.ndarray, triangles: np.ndarray):
     ).tocsr()
 
 
-def _choose_samples(space: np.ndarray, outer: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarray:
+def choose_samples(space: np.ndarray, outer: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarray:
     """Farthest-point samples in ``space``, always in mirrored pairs; about ``count`` of them (exactly, midline
     permitting)."""
     left = np.flatnonzero(outer & (np.arange(len(space)) <= mirror))
@@ -200,11 +207,11 @@ def make(
     outer_triangles = triangles[~body.inner]
     outer = np.zeros(len(v), bool)
     outer[outer_triangles] = True
-    mirror_vertex, mirror_triangle, mirror_corner = _mirror(v, triangles)
+    mirror_vertex, mirror_triangle, mirror_corner = mirror_of(v, triangles)
     part, region = _labels(body)
     # the middle of a symmetric body has no side of its own: triangles take the part of their first corner
     code = code_design.CODES[code_design.CHOSEN](body, outer)
-    chosen = _choose_samples(code_design.stretched(body, hands=2.0, head=1.5), outer, mirror_vertex, samples)
+    chosen = choose_samples(code_design.stretched(body, hands=2.0, head=1.5), outer, mirror_vertex, samples)
 
     graph = surface_graph(v, outer_triangles)
     from_samples = dijkstra(graph, indices=chosen)

@@ -19,7 +19,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ from bodymap.training.journal import Journal, Screen, origin
 from bodymap.training.schedule import Progress, fraction_done, rate_factor
 from bodymap.training.settings import TrainConfig, check_run_folder
 from bodymap.training.task import METRIC_PREFIX, Batch, Task
-from bodymap.weights import load, load_into, save_weights
+from bodymap.weights import load, load_into, load_parts, save_weights
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def train(
     resolved: Any = None,
     resume: bool = False,
     init: str | os.PathLike | None = None,
+    init_only: Sequence[str] = (),
     quiet: bool = False,
 ) -> Outcome:
     """Trains ``task`` until its steps or minutes are over, or until SIGTERM or SIGINT.
@@ -75,6 +76,7 @@ def train(
         resolved: the whole configuration (dataclass or plain values), saved as config.yaml.
         resume: continue the run in ``folder`` exactly.
         init: weights to start from (any source of ``bodymap.weights``); all names must fit.
+        init_only: parts of the network, such as "cse", that are taken from ``init``; empty: all of it.
         quiet: nothing on the screen.
 
     Raises:
@@ -93,7 +95,10 @@ def train(
 
     # ---------------------------------------------------- network and optimiser
     if init is not None and not resume:
-        load_into(task.model, load(init).tensors, source=init)
+        if init_only:
+            load_parts(task.model, load(init).tensors, init_only, source=init)
+        else:
+            load_into(task.model, load(init).tensors, source=init)
     if not resume and hasattr(task, "begin"):
         task.begin()
     task.model.to(device).train()
@@ -121,7 +126,7 @@ def train(
         journal.write(
             "resume" if resume else "start", step=state.step, device=_device_name(device), processes=world,
             precision=accelerator.mixed_precision, parameters=count, init=str(init) if init is not None else None,
-            **origin(),
+            init_only=list(init_only), **origin(),
         )  # fmt: skip
         screen.say(
             f"{folder}: {count / 1e6:.2f} M parameters to train on {world} x {_device_name(device)}, "

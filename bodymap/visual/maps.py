@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import colorsys
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+
+if TYPE_CHECKING:
+    from bodymap.surface import Template
 
 BACKGROUND = (255, 255, 255)
 
@@ -17,6 +21,23 @@ def colour_map(
 ) -> UInt8[np.ndarray, "height width rgb=3"]:
     """The colour code; black outside, as other programs expect it of a map."""
     return _on_background(correspondence.colour, correspondence.mask, background)
+
+
+def code_picture(
+    template: Template,
+    mask: Bool[np.ndarray, "height width"],
+    triangle: Int[np.ndarray, "height width"],
+    barycentric: Float[np.ndarray, "height width 3"],
+) -> UInt8[np.ndarray, "height width rgb=3"]:
+    """The colour code of surface points, such as a Sample's truth; black outside the mask."""
+    import torch
+
+    from bodymap.surface import points
+
+    colours = np.zeros((*mask.shape, 3), np.uint8)
+    place = torch.from_numpy(triangle[mask]).long(), torch.from_numpy(barycentric[mask]).float()
+    colours[mask] = (255 * points.code(template, *place)).round().byte().numpy()
+    return colours
 
 
 def part_map(

@@ -254,10 +254,18 @@ def test_the_lens_bends_the_backdrop_by_its_inverse() -> None:
 
 
 def test_gaussian_blur_has_its_variance():
-    image = torch.zeros(1, 41, 41)
-    image[0, 20, 20] = 1
-    blurred = gaussian_blur(image, 1.6)[0]
+    image = torch.zeros(1, 1, 41, 41)
+    image[..., 20, 20] = 1
+    blurred = gaussian_blur(image, [1.6])[0, 0]
     offsets = torch.arange(41) - 20.0
     assert blurred.sum() == pytest.approx(1, abs=1e-5)
     for axis in (0, 1):
         assert math.sqrt((blurred.sum(axis) * offsets**2).sum()) == pytest.approx(1.6, rel=0.03)
+
+
+def test_gaussian_blur_of_one_picture_does_not_look_at_the_others():
+    images = torch.rand(3, 2, 24, 32, generator=torch.Generator().manual_seed(0))
+    sigmas = [0.4, 3.0, 1.1]
+    together = gaussian_blur(images, sigmas)
+    for n, sigma in enumerate(sigmas):
+        assert torch.allclose(together[n], gaussian_blur(images[n : n + 1], [sigma])[0], atol=1e-6)

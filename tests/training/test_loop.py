@@ -227,6 +227,19 @@ def test_init_from_weights_starts_a_new_run(tmp_path):
     assert outcome.state.step == 1 and task.seen[0][1] == [0, 1, 2, 3]
 
 
+def test_init_from_a_part_of_weights(tmp_path):
+    run(tmp_path / "a", steps=3)
+    task = TinyTask()
+    first = task.model[3].weight.detach().clone()
+    settings = TrainConfig(**{**SETTINGS, "steps": 1, "rate": 1e-9, "average": 0.0})
+    train(task, settings, tmp_path / "b", init=tmp_path / "a", init_only=["0"], quiet=True)
+    saved = {name: tensor.float() for name, tensor in weights.load(tmp_path / "a").tensors.items()}
+    torch.testing.assert_close(task.model[0].weight.data, saved["0.weight"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(task.model[3].weight.data, first, rtol=0, atol=1e-6)
+    assert (saved["3.weight"] - first).abs().max() > 1e-3
+    assert read_journal(tmp_path / "b" / "journal.jsonl")[0]["init_only"] == ["0"]
+
+
 def test_rates_follow_the_factors(tmp_path):
     def spy(task, error):
         return {"line": 0 * error + task.model[0].weight.sum() + task.model[3].weight.sum()}

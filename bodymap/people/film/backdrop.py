@@ -3,6 +3,7 @@
 # No "from __future__ import annotations" here: warp reads the annotations as types.
 from typing import no_type_check
 
+import numpy as np
 import warp as wp
 
 from bodymap.people.film.records import Scene
@@ -57,7 +58,7 @@ class Surround:
     touches: int
 
 
-BOX_DTYPE, SURROUND_DTYPE = Box.numpy_dtype(), Surround.numpy_dtype()
+BOX_DTYPE, SURROUND_DTYPE = np.dtype(Box.numpy_dtype()), np.dtype(Surround.numpy_dtype())
 
 
 @wp.func

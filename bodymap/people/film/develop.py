@@ -44,6 +44,11 @@ class Faults:
     quality: int = 0
     seed: int = 0
 
+    @property
+    def toned(self) -> bool:
+        """Whether the tone curve does anything."""
+        return (self.gamma, self.contrast, self.lift, self.saturation, *self.balance) != (1, 1, 0, 1, 1, 1, 1)
+
 
 def develop(
     linear: Float[Tensor, "picture height width rgb=3"],
@@ -66,23 +71,19 @@ def develop(
         if max(abs(f.motion[0]), abs(f.motion[1])) * height >= 0.5:
             image[n] = shake(image[n], f.motion[0] * height, f.motion[1] * height)
 
-    def of_each(values: list) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=device).view(len(faults), -1, 1, 1)
-
-    image = image ** of_each([f.gamma for f in faults])
-    image = (image - 0.5) * of_each([f.contrast for f in faults]) + 0.5 + of_each([f.lift for f in faults])
-    image = image * of_each([f.balance for f in faults])
-    grey = image.mean(1, keepdim=True)
-    image = grey + (image - grey) * of_each([f.saturation for f in faults])
+    toned = [n for n, f in enumerate(faults) if f.toned]
+    if toned:
+        image[toned] = _tone(image[toned], [faults[n] for n in toned])
     for n, f in enumerate(faults):
         if f.grain > 0:
             generator = torch.Generator(device=device).manual_seed(f.seed)
             shape = (3 if f.grain_colour else 1, height, width)
-            image[n] += f.grain * torch.randn(shape, generator=generator, device=device)
+            image[n].add_(torch.randn(shape, generator=generator, device=device), alpha=f.grain)
     image = image.clamp(0, 1)
+    soft = [n for n, f in enumerate(faults) if f.blur > 0]
+    if soft:
+        image[soft] = gaussian_blur(image[soft], [faults[n].blur for n in soft])
     for n, f in enumerate(faults):
-        if f.blur > 0:
-            image[n] = gaussian_blur(image[n], f.blur)
         if f.resolution < 1:
             size = (max(16, int(height * f.resolution)), max(16, int(width * f.resolution)))
             small = torch.nn.functional.interpolate(image[n : n + 1], size, mode="bilinear", antialias=True)
@@ -91,3 +92,18 @@ def develop(
     if squeezed:
         image[squeezed] = compress(image[squeezed], [faults[n].quality for n in squeezed])
     return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _tone(
+    image: Float[Tensor, "picture rgb=3 height width"], faults: list[Faults]
+) -> Float[Tensor, "picture rgb=3 height width"]:
+    """Gamma, contrast, lift, balance and saturation of each."""
+
+    def of_each(values: list) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=image.device).view(len(faults), -1, 1, 1)
+
+    image = image ** of_each([f.gamma for f in faults])
+    image = (image - 0.5) * of_each([f.contrast for f in faults]) + 0.5 + of_each([f.lift for f in faults])
+    image = image * of_each([f.balance for f in faults])
+    grey = image.mean(1, keepdim=True)
+    return grey + (image - grey) * of_each([f.saturation for f in faults])

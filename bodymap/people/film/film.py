@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bodymap.people.anatomy import template
 from bodymap.people.film import geometry, labels, shading
+from bodymap.people.film.arrays import view
 from bodymap.people.film.queries import ClosestPoint
 from bodymap.people.film.stagehand import Geometry, Take, pose
 from bodymap.people.film.surround import paint_backdrops
@@ -97,7 +98,7 @@ def _expose(takes: tuple[Take, ...], factor: int, device: torch.device) -> Expos
     wp.launch(
         geometry.mean_depth_kernel,
         (count, *half),
-        inputs=[_keys(keys), *size, NEAR, FAR, wp.from_torch(depth), wp.from_torch(cover)],
+        inputs=[_keys(keys), *size, NEAR, FAR, view(depth), view(cover)],
         device=where,
     )
     near_means = _blurred(depth, cover, 1)
@@ -107,8 +108,8 @@ def _expose(takes: tuple[Take, ...], factor: int, device: torch.device) -> Expos
     colour = torch.empty(count, pixels, 3, device=device)
     covered = torch.empty(count, pixels, device=device)
     irradiance = torch.from_numpy(np.stack([take.light.irradiance for take in takes]).astype(np.float32)).to(device)
-    face_starts, clip = wp.from_torch(g.face_starts), wp.from_torch(g.clip, dtype=wp.vec4)
-    world, normal = wp.from_torch(g.world, dtype=wp.vec3), wp.from_torch(g.normal, dtype=wp.vec3)
+    face_starts, clip = view(g.face_starts), view(g.clip, dtype=wp.vec4)
+    world, normal = view(g.world, dtype=wp.vec3), view(g.normal, dtype=wp.vec3)
     wp.launch(
         shading.shade_kernel,
         (count, pixels),
@@ -116,22 +117,22 @@ def _expose(takes: tuple[Take, ...], factor: int, device: torch.device) -> Expos
             g.cast,
             g.scenes,
             face_starts,
-            wp.from_torch(irradiance, dtype=wp.vec3),
+            view(irradiance, dtype=wp.vec3),
             world,
             normal,
-            wp.from_torch(g.strain),
+            view(g.strain),
             clip,
             _keys(keys),
             _keys(sun_keys),
-            wp.from_torch(g.sun_low),
-            wp.from_torch(g.sun_high),
-            wp.from_torch(near_means),
-            wp.from_torch(far_means),
+            view(g.sun_low),
+            view(g.sun_high),
+            view(near_means),
+            view(far_means),
             height,
             width,
             factor,
-            wp.from_torch(colour, dtype=wp.vec3),
-            wp.from_torch(covered),
+            view(colour, dtype=wp.vec3),
+            view(covered),
         ],
         device=where,
     )
@@ -165,21 +166,21 @@ def _label(g: Geometry, keys: Tensor, factor: int, device: torch.device) -> tupl
         inputs=[
             g.cast,
             g.scenes,
-            wp.from_torch(g.face_starts),
-            wp.from_torch(g.normal, dtype=wp.vec3),
-            wp.from_torch(g.world, dtype=wp.vec3),
-            wp.from_torch(g.clip, dtype=wp.vec4),
+            view(g.face_starts),
+            view(g.normal, dtype=wp.vec3),
+            view(g.world, dtype=wp.vec3),
+            view(g.clip, dtype=wp.vec4),
             _keys(keys),
             skin.mesh,
             skin.faces,
             height,
             width,
             factor,
-            wp.from_torch(triangle),
-            wp.from_torch(barycentric, dtype=wp.vec3),
-            wp.from_torch(layer),
-            wp.from_torch(facing, dtype=wp.vec3),
-            wp.from_torch(instance),
+            view(triangle),
+            view(barycentric, dtype=wp.vec3),
+            view(layer),
+            view(facing, dtype=wp.vec3),
+            view(instance),
         ],
         device=wp.device_from_torch(device),
     )
@@ -230,9 +231,9 @@ def _fill(g: Geometry, clip: Tensor, shown: Tensor, size: tuple[int, int], devic
         (int(sum(r.faces for r in g.residents)), rows),
         inputs=[
             g.cast,
-            wp.from_torch(g.face_starts),
-            wp.from_torch(clip, dtype=wp.vec4),
-            wp.from_torch(shown.to(device)),
+            view(g.face_starts),
+            view(clip, dtype=wp.vec4),
+            view(shown.to(device)),
             *size,
             rows,
             _keys(keys),
@@ -247,14 +248,14 @@ def _count(g: Geometry, keys: Tensor, device: torch.device) -> np.ndarray:
     wp.launch(
         geometry.count_kernel,
         tuple(keys.shape),
-        inputs=[g.cast, wp.from_torch(g.face_starts), _keys(keys), wp.from_torch(count)],
+        inputs=[g.cast, view(g.face_starts), _keys(keys), view(count)],
         device=wp.device_from_torch(device),
     )
     return count.cpu().numpy()
 
 
-def _keys(keys: Tensor) -> wp.array:
-    return wp.from_torch(keys, dtype=wp.uint64)
+def _keys(keys: Tensor):
+    return view(keys, dtype=wp.uint64)
 
 
 def _blurred(depth: Tensor, cover: Tensor, shrink: int) -> Float[Tensor, "picture h w"]:

@@ -8,6 +8,7 @@ import warp as wp
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from bodymap.people.film.arrays import view
 from bodymap.rendering.warp_backend import torch_stream
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
@@ -87,9 +88,9 @@ class ClosestPoint:
                 count,
                 inputs=[
                     self.mesh,
-                    wp.from_torch(at, dtype=wp.vec3),
-                    wp.from_torch(face),
-                    wp.from_torch(weight, dtype=wp.vec3),
+                    view(at, dtype=wp.vec3),
+                    view(face),
+                    view(weight, dtype=wp.vec3),
                 ],
                 device=wp.device_from_torch(self.device),
             )

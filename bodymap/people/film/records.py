@@ -1,6 +1,7 @@
 """What the kernels read: one ``Cast`` per actor of a batch of pictures, one ``Scene`` per picture."""
 
 # No "from __future__ import annotations" here: warp reads the annotations as types.
+import numpy as np
 import warp as wp
 
 import bodymap.rendering.warp_backend  # noqa: F401  (starts warp, quietly)
@@ -85,5 +86,5 @@ class Scene:
     occlusion: float
 
 
-# Building these takes warp a millisecond
-CAST_DTYPE, SCENE_DTYPE = Cast.numpy_dtype(), Scene.numpy_dtype()
+# Building these takes warp a millisecond, and numpy another to read what warp built
+CAST_DTYPE, SCENE_DTYPE = np.dtype(Cast.numpy_dtype()), np.dtype(Scene.numpy_dtype())

@@ -11,7 +11,8 @@ import warp as wp
 from torch import Tensor
 
 from bodymap.people.film import records
-from bodymap.people.film.records import BONES, CAST_DTYPE, MATERIAL_COLUMNS, WAVES, Cast
+from bodymap.people.film.arrays import view
+from bodymap.people.film.records import BONES, CAST_DTYPE, MATERIAL_COLUMNS, WAVES
 from bodymap.people.film.texels import texels
 from bodymap.people.material import Material
 from bodymap.people.mesh import Mesh
@@ -33,6 +34,31 @@ class Resident:
     holds: tuple
 
 
+# What a piece is made of, a row each; addresses first, for their alignment
+_TABLE = np.dtype(
+    [
+        ("texture", np.int64),
+        ("pattern", np.int64),
+        ("waves", np.float32, (WAVES, 4)),
+        ("wave_metres", np.float32, WAVES),
+        ("material", np.float32, MATERIAL_COLUMNS),
+        ("texture_size", np.int32, 3),
+        ("pattern_size", np.int32),
+        ("layer", np.int32),
+    ],
+    align=True,
+)
+_COLUMNS = {
+    "texture": (torch.int64, wp.uint64),
+    "pattern": (torch.int64, wp.uint64),
+    "waves": (torch.float32, wp.vec4),
+    "wave_metres": (torch.float32, wp.float32),
+    "material": (torch.float32, wp.float32),
+    "texture_size": (torch.int32, wp.vec3i),
+    "pattern_size": (torch.int32, wp.int32),
+    "layer": (torch.int32, wp.int32),
+}
+
 _residents: dict[torch.device, weakref.WeakKeyDictionary[Mesh, Resident]] = {}
 
 
@@ -45,13 +71,12 @@ def resident(mesh: Mesh, device: torch.device) -> Resident:
 
 
 def _bring(mesh: Mesh, device: torch.device) -> Resident:
-    cast = Cast()
+    record = np.zeros((), CAST_DTYPE)
     holds: list = []
 
-    def give(name: str, values: Tensor | np.ndarray, dtype: type) -> None:
-        tensor = torch.as_tensor(values).to(device).contiguous()
-        holds.append(tensor)
-        setattr(cast, name, wp.from_torch(tensor, dtype=dtype))
+    def give(name: str, tensor: Tensor, dtype: type) -> None:
+        holds.append(tensor.to(device).contiguous())
+        record[name] = view(holds[-1], dtype).numpy_value()
 
     for name in ("vertices", "rest", "truth"):
         give(name, getattr(mesh, name), wp.vec3)
@@ -63,7 +88,6 @@ def _bring(mesh: Mesh, device: torch.device) -> Resident:
         give(name, getattr(mesh, name), wp.int32)
     give("index", mesh.index, wp.uint8)
     give("weight", mesh.weight, wp.float32)
-    give("layer", torch.tensor(mesh.layers, dtype=torch.int32), wp.int32)
 
     def address(image: np.ndarray | None) -> int:
         if image is None:
@@ -71,28 +95,27 @@ def _bring(mesh: Mesh, device: torch.device) -> Resident:
         holds.append(texels(image, device))
         return holds[-1].data_ptr()
 
-    count = len(mesh.materials)
-    rows = np.zeros((count, MATERIAL_COLUMNS), np.float32)
-    waves = np.zeros((count, WAVES, 4), np.float32)
-    addresses, sizes = np.zeros((count, 2), np.int64), np.zeros((count, 4), np.int32)
+    table = np.zeros(len(mesh.materials), _TABLE)
+    table["layer"] = mesh.layers
+    waves = table["waves"]
     for k, material in enumerate(mesh.materials):
-        rows[k] = material_row(material)
+        table["material"][k] = material_row(material)
         if material.waves is not None:
             waves[k, :, :3], waves[k, :, 3] = material.waves, material.phases
-        addresses[k] = address(material.texture), address(material.pattern)
+        table["texture"][k], table["pattern"][k] = address(material.texture), address(material.pattern)
         if material.texture is not None:
-            sizes[k, :3] = material.texture.shape
+            table["texture_size"][k] = material.texture.shape
         if material.pattern is not None:
-            sizes[k, 3] = material.pattern.shape[0]
-    give("material", rows, wp.float32)
-    give("waves", waves, wp.vec4)
-    give("wave_metres", 1 / np.maximum(np.linalg.norm(waves[..., :3], axis=-1), 1e-6), wp.float32)
-    give("texture", addresses[:, 0].copy(), wp.uint64)
-    give("pattern", addresses[:, 1].copy(), wp.uint64)
-    give("texture_size", sizes[:, :3].copy(), wp.vec3i)
-    give("pattern_size", sizes[:, 3].copy(), wp.int32)
+            table["pattern_size"][k] = material.pattern.shape[0]
+    table["wave_metres"] = 1 / np.maximum(np.linalg.norm(waves[..., :3], axis=-1), 1e-6)
+    # one copy to the device; the kernels see its columns
+    rows = torch.from_numpy(table.view(np.uint8).reshape(len(table), -1)).to(device)
+    holds.append(rows)
+    for name, (kind, dtype) in _COLUMNS.items():
+        first, size = _TABLE.fields[name][1], _TABLE.fields[name][0].itemsize
+        column = rows[:, first : first + size].view(kind).view(len(table), *_TABLE.fields[name][0].shape)
+        record[name] = view(column, dtype).numpy_value()
     assert mesh.index.shape[1] == BONES
-    record = np.array(cast.numpy_value(), dtype=CAST_DTYPE)
     return Resident(record, len(mesh.vertices), len(mesh.triangles), tuple(holds))
 
 

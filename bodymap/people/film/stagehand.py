@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from bodymap.people.background import Backdrop
 from bodymap.people.film import geometry
-from bodymap.people.film.records import CAST_DTYPE, SCENE_DTYPE, Cast, Scene
+from bodymap.people.film.arrays import structs, view
+from bodymap.people.film.records import CAST_DTYPE, SCENE_DTYPE
 from bodymap.people.film.resident import Resident, resident
 from bodymap.people.light import Light
 from bodymap.people.stage import Actor, Stage, join_actors
@@ -43,13 +45,17 @@ class Take:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The posed actors of a batch, in buffers on the device: V vertices, F faces, A actors, N pictures."""
+    """The posed actors of a batch, in buffers on the device: V vertices, F faces, A actors, N pictures.
+
+    Attributes:
+        cast, scenes: (A,) ``records.Cast`` and (N,) ``records.Scene``, for kernels.
+    """
 
     takes: tuple[Take, ...]
     actors: tuple[Actor, ...]
     residents: tuple[Resident, ...]
-    cast: wp.array
-    scenes: wp.array
+    cast: Any
+    scenes: Any
     vertex_starts: Int[Tensor, " actor+1"]
     face_starts: Int[Tensor, " actor+1"]
     world: Float[Tensor, "vertex xyz=3"]
@@ -94,8 +100,7 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
     records["vertex_start"], records["face_start"] = vertex_starts[:-1], face_starts[:-1]
     records["bone_start"] = bone_starts[:-1]
     where = wp.device_from_torch(device)
-    cast = wp.array(records, dtype=Cast, device=where)
-    scenes = wp.array(np.stack([_scene(take) for take in takes]), dtype=Scene, device=where)
+    cast, scenes = structs(records, device), structs(np.stack([_scene(take) for take in takes]), device)
 
     def send(array: np.ndarray, kind: type) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, kind)).to(device)
@@ -104,22 +109,23 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
     starts, face_table = send(vertex_starts, np.int32), send(face_starts, np.int32)
     bones = send(np.concatenate([a.bones for a in actors]), np.float32)
     world = torch.empty(count, 3, device=device)
-    starts_w, world_w = wp.from_torch(starts, dtype=wp.int32), wp.from_torch(world, dtype=wp.vec3)
-    bones_w = wp.from_torch(bones, dtype=wp.vec4)
+    starts_w, world_w = view(starts, dtype=wp.int32), view(world, dtype=wp.vec3)
+    bones_w = view(bones, dtype=wp.vec4)
     wp.launch(geometry.pose_kernel, count, inputs=[cast, starts_w, bones_w, world_w], device=where)
-    for actor, start in zip(actors, vertex_starts, strict=False):
-        for first, vertices in actor.draped:
-            world[start + first : start + first + len(vertices)] = send(vertices, np.float32)
+    hanging = [(s + first, v) for actor, s in zip(actors, vertex_starts, strict=False) for first, v in actor.draped]
+    if hanging:
+        places = send(np.concatenate([np.arange(s, s + len(v)) for s, v in hanging]), np.int64)
+        world[places] = send(np.concatenate([v for _, v in hanging]), np.float32)
 
     total = torch.zeros(count, 5, dtype=torch.int32, device=device)
-    face_w, total_w = wp.from_torch(face_table, dtype=wp.int32), wp.from_torch(total, dtype=wp.int32)
+    face_w, total_w = view(face_table, dtype=wp.int32), view(total, dtype=wp.int32)
     wp.launch(geometry.normal_kernel, faces, inputs=[cast, face_w, world_w, total_w], device=where)
     normal, sunlit = torch.empty(count, 3, device=device), torch.empty(count, 3, device=device)
     strain, clip = torch.empty(count, device=device), torch.empty(count, 4, device=device)
     low = torch.full((len(takes), 3), _FLOAT32_LARGE, device=device)
     high = torch.full((len(takes), 3), -_FLOAT32_LARGE, device=device)
-    low_w, high_w = wp.from_torch(low, dtype=wp.float32), wp.from_torch(high, dtype=wp.float32)
-    sunlit_w = wp.from_torch(sunlit, dtype=wp.vec3)
+    low_w, high_w = view(low, dtype=wp.float32), view(high, dtype=wp.float32)
+    sunlit_w = view(sunlit, dtype=wp.vec3)
     wp.launch(
         geometry.place_kernel,
         count,
@@ -129,9 +135,9 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
             starts_w,
             total_w,
             world_w,
-            wp.from_torch(normal, dtype=wp.vec3),
-            wp.from_torch(strain),
-            wp.from_torch(clip, dtype=wp.vec4),
+            view(normal, dtype=wp.vec3),
+            view(strain),
+            view(clip, dtype=wp.vec4),
             sunlit_w,
             low_w,
             high_w,
@@ -142,7 +148,7 @@ def pose(takes: tuple[Take, ...], device: torch.device) -> Geometry:
     wp.launch(
         geometry.sun_kernel,
         count,
-        inputs=[cast, starts_w, sunlit_w, low_w, high_w, wp.from_torch(sun_clip, dtype=wp.vec4)],
+        inputs=[cast, starts_w, sunlit_w, low_w, high_w, view(sun_clip, dtype=wp.vec4)],
         device=where,
     )
     return Geometry(

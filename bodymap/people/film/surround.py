@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bodymap.people.film import backdrop
+from bodymap.people.film.arrays import structs, view
 from bodymap.people.film.blur import gaussian_blur
 from bodymap.people.film.stagehand import Geometry
 from bodymap.people.film.texels import texels
@@ -61,25 +62,26 @@ def paint_backdrops(
         (count, height * width),
         inputs=[
             g.scenes,
-            wp.array(surrounds, dtype=backdrop.Surround, device=where),
-            wp.array(boxes, dtype=backdrop.Box, device=where),
-            wp.from_torch(torch.from_numpy(touching).to(device), dtype=wp.vec2),
-            wp.from_torch(torch.from_numpy(axes).to(device), dtype=wp.mat33),
-            wp.from_torch(torch.from_numpy(directions).to(device), dtype=wp.mat33),
-            wp.from_torch(irradiance, dtype=wp.vec3),
-            wp.from_torch(sun_keys, dtype=wp.uint64),
-            wp.from_torch(g.sun_low),
-            wp.from_torch(g.sun_high),
+            structs(surrounds, device),
+            structs(boxes, device),
+            view(torch.from_numpy(touching).to(device), dtype=wp.vec2),
+            view(torch.from_numpy(axes).to(device), dtype=wp.mat33),
+            view(torch.from_numpy(directions).to(device), dtype=wp.mat33),
+            view(irradiance, dtype=wp.vec3),
+            view(sun_keys, dtype=wp.uint64),
+            view(g.sun_low),
+            view(g.sun_high),
             # what is out of focus is blurred over, so it is painted everywhere
-            wp.from_torch(cover * focused),
+            view(cover * focused),
             height,
             width,
-            wp.from_torch(out, dtype=wp.vec3),
+            view(out, dtype=wp.vec3),
         ],
         device=where,
     )
-    for n, take in enumerate(g.takes):
-        if take.backdrop.defocus > 0:
-            picture = out[n].view(height, width, 3).permute(2, 0, 1)
-            out[n] = gaussian_blur(picture, take.backdrop.defocus * height / 256).permute(1, 2, 0).reshape(-1, 3)
+    soft = [n for n, take in enumerate(g.takes) if take.backdrop.defocus > 0]
+    if soft:
+        pictures = out[soft].view(-1, height, width, 3).permute(0, 3, 1, 2).contiguous()
+        blurred = gaussian_blur(pictures, [g.takes[n].backdrop.defocus * height / 256 for n in soft])
+        out[soft] = blurred.permute(0, 2, 3, 1).reshape(len(soft), -1, 3)
     return out

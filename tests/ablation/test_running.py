@@ -1,0 +1,216 @@
+"""Tables from end to end on the smallest network: train, judge, print; stop and go on; refuse to mix settings."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from PIL import Image
+from support.ellipse import SIZE, ellipse
+
+from bodymap import evaluate
+from bodymap.ablation import measures
+from bodymap.ablation.baselines import HEADS, build_baseline
+from bodymap.ablation.data import Settings
+from bodymap.ablation.registry import TABLES, Row
+from bodymap.ablation.running import CONFIGS
+from bodymap.data.shards import ShardSettings, write_shards
+from bodymap.errors import UserError
+from bodymap.surface import load_template, points
+from bodymap.task import BodyMapTask
+
+TINY = f"""base: {CONFIGS / "tiny.yaml"}
+task: {{stage: bodymap, appearance_start: cse, pixels: 200, geodesic_pixels: 32, pairs: 4}}
+augment: {{size: [64, 32]}}
+train: {{batch_size: 2, preview_minutes: 0}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def another_accelerator():
+    """Accelerate keeps one state a process, and refuses a second precision."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def template():
+    return load_template()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, template):
+    """Arguments: the smallest network untrained, as the weights; four made-up people to train on; two test pictures."""
+    from support.sizes import PRESETS
+
+    from bodymap.network import build_model
+    from bodymap.weights import save_weights
+
+    torch.manual_seed(0)
+    net = build_model(PRESETS["tiny"], template)
+    with torch.no_grad():
+        net.cse.foreground.bias.fill_(3.0)
+    root = tmp_path_factory.mktemp("ablation")
+    config = {"model": PRESETS["tiny"].to_dict()}
+    save_weights(root / "weights", net.state_dict(), config, {"code_version": template.code_version})
+    (root / "tiny.yaml").write_text(TINY)
+    write_shards(lambda index: ellipse(template, index), 4, root / "people", ShardSettings(size=SIZE))
+    return [
+        "tables", "--weights", str(root / "weights"), "--config", str(root / "tiny.yaml"), "--images", "2",
+        "--shards", str(root / "people"), "--size", "64x48", "--steps", "2", "--device", "cpu",
+    ]  # fmt: skip
+
+
+def test_a_table_from_end_to_end(inputs, tmp_path, capsys, monkeypatch):
+    out = ["-o", str(tmp_path / "t"), "--json", str(tmp_path / "all.json")]
+    assert evaluate.main([*inputs, *out, "--only", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "## Table 2: 2D accuracy" in text and "| BodyMap (paper)" in text and "71.12" in text
+    assert "HumanGPS-style" in text and "2 steps each" in text and (tmp_path / "t" / "table_2.md").read_text() in text
+    figures = json.loads((tmp_path / "t" / "table_2.json").read_text())
+    assert figures["paper"]["CSE"] == [44.52, 67.51, 75.13] and len(figures["rows"]) == 6
+    trained = [row for row in figures["rows"] if row["row"]["training"]]
+    assert len(trained) == 4 and all(row["cost"]["samples"] == 4 and row["cost"]["steps"] == 2 for row in trained)
+    assert all(row["figures"]["images"] == 2 and row["figures"]["pixels"] > 0 for row in figures["rows"])
+    assert json.loads((tmp_path / "all.json").read_text())["tables"]["2"]["title"] == "2D accuracy, synthetic"
+
+    # nothing is done twice: not for the same table, and not for another with the same rows
+    monkeypatch.setattr("bodymap.ablation.running.Runner._judge", lambda *_: pytest.fail("judged again"))
+    assert evaluate.main([*inputs, *out, "--only", "2,3"]) == 0
+    assert "## Table 3" in capsys.readouterr().out
+
+    # the sheet takes whatever networks are there
+    sheet = tmp_path / "figure.jpg"
+    more = ["--weights", inputs[2], "--device", "cpu", "--sheet", str(sheet)]
+    assert evaluate.main(["figures", "-o", str(tmp_path / "t"), *more]) == 0
+    assert Image.open(sheet).width > 5 * 190
+
+
+def test_a_stopped_training_goes_on(inputs, tmp_path, monkeypatch):
+    steps = []
+    losses = BodyMapTask.losses
+
+    def stopped(self, batch, progress=None):
+        steps.append(progress.step)
+        if len(steps) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return losses(self, batch, progress)
+
+    monkeypatch.setattr(BodyMapTask, "losses", stopped)
+    arguments = [*inputs, "-o", str(tmp_path / "t"), "--only", "rgb", "--rows", "rgb"]
+    with pytest.raises(UserError, match="goes on"):
+        evaluate.main(arguments)
+    assert not list((tmp_path / "t").glob("results/*/*.json"))
+    evaluate.main(arguments)
+    assert steps == [0, 1]  # the second step was the continued run's first
+    (row,) = json.loads((tmp_path / "t" / "table_rgb.json").read_text())["rows"]
+    assert row["cost"]["steps"] == 2
+
+
+def test_rows_of_other_settings_are_not_mixed(inputs, tmp_path):
+    out = ["-o", str(tmp_path / "t"), "--only", "segmentation"]
+    assert evaluate.main([*inputs, *out]) == 0
+    figures = json.loads((tmp_path / "t" / "table_segmentation.json").read_text())
+    assert len(figures["rows"]) == 4 and "--segmenter" in figures["skipped"][0]
+    iou = {row["row"]["mask"]: row["figures"]["mask"]["iou"] for row in figures["rows"]}
+    assert iou["true"] == 1 > iou["dilated"] and iou["eroded"] < 1
+    with pytest.raises(UserError, match="seed"):
+        evaluate.main([*inputs, *out, "--seed", "1"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "7"], "no table"),
+        (["--only", "4"], "--sequences"),
+        (["--only", "1"], "--adapter"),
+        (["--only", "2", "--rows", "nobody"], "no row"),
+        (["--only", "2", "--pack", "nowhere.pack"], "no such file"),
+        (["--only", "2", "--weights", "nowhere"], "no weights"),
+    ],
+)
+def test_mistakes_of_the_user(arguments, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        evaluate.main(["tables", "-o", str(tmp_path / "t"), "--device", "cpu", *arguments])
+
+
+def test_masks_that_are_given(template, tmp_path):
+    sample = ellipse(template, 0)
+    settings = Settings(tmp_path)
+    rows = {mask: Row("", how="predictor", mask=mask) for mask in ("own", "true", "eroded", "dilated")}
+    masks = {name: measures.mask_of(row, settings) for name, row in rows.items()}
+    assert masks.pop("own") is None
+    true, eroded, dilated = (masks[name](sample) for name in ("true", "eroded", "dilated"))
+    assert (true == sample.foreground).all() and (eroded <= true).all() and (true <= dilated).all()
+    # five pixels at each end of the middle row
+    assert true[32].sum() - eroded[32].sum() == dilated[32].sum() - true[32].sum() == 10
+    nothing = measures.mask_of(rows["eroded"], settings)(ellipse_of_a_pixel(sample))
+    assert nothing.sum() == 1
+
+
+def ellipse_of_a_pixel(sample):
+    from dataclasses import replace
+
+    small = np.zeros_like(sample.foreground)
+    small[30, 20] = True
+    return replace(sample, foreground=small)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_baseline_that_is_right_is_read_as_right(kind, template):
+    """Heads whose outputs are set to the truth decode to it; and their losses are then near their least."""
+    from support.sizes import PRESETS
+
+    from bodymap.ablation import charts
+    from bodymap.ablation.baselines import baseline_config
+    from bodymap.surface import geodesic
+
+    net = build_baseline(kind, baseline_config(PRESETS["tiny"]), template)
+    assert net.cse is None and net.correspondence is None
+    generator = torch.Generator().manual_seed(1)
+    sample = torch.randint(len(template.samples), (60,), generator=generator)
+    triangle = template.vertex_triangles[template.samples[sample], 0]
+    keep = triangle >= 0
+    triangle, sample = triangle[keep], sample[keep]
+    corner = (template.triangles[triangle] == template.samples[sample][:, None]).float()
+    head = net.score_head
+    if kind == "charts":
+        chart, uv = charts.true_places(template, triangle, corner)
+        scores = 20 * torch.nn.functional.one_hot(chart, 24).float()
+        answer = scores, uv[:, None].expand(-1, 24, 2)
+    else:
+        answer = template.sample_geodesic[sample] * 5
+    head.forward = lambda features: answer
+    found, weight, confidence = head.decode(template, torch.zeros(len(triangle), 4))
+    assert geodesic.distance(template, found, weight, triangle, corner).median() < 0.02
+    assert confidence.min() > 0.5
+    losses = head.loss(torch.zeros(len(triangle), 4), triangle, corner, template)
+    assert sum(losses.values()) < 1.5
+    assert points.part(template, found, weight).shape == sample.shape
+
+
+def test_every_measure_has_its_columns():
+    share = {"5": 0.5, "10": 0.6, "20": 0.7}
+    names = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+    pictures = {
+        "acc_rgb": share, "acc_cm": {"5": 0.5, "10": 0.6}, "geodesic": {"median_cm": 3.0}, "mask": {"iou": 0.9},
+        "swap_rate": None, "ap": dict.fromkeys(names, 0.5),
+    }  # fmt: skip
+    samples = {
+        "pictures": pictures,
+        "masks": pictures,
+        "sequences": {
+            "temporal": {"all": {n: {"vertices": 3, "within_cm": {"5": 0.5}} for n in ("1", "12", "120")}},
+            "swap_rate": 0.1,
+        },
+        "densepose": {
+            "ap": {"gps part": pictures["ap"]}, "acc_rgb": share, "geodesic": {"median": None}, "background": 0.1,
+        },
+    }  # fmt: skip
+    for table in TABLES:
+        figures = samples[table.measure]
+        assert all(measures.figure(figures, column, table.measure) >= 0.5 for column in table.columns)
+        assert measures.extras(figures, table.measure)
