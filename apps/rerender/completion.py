@@ -234,11 +234,8 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     size = partial.colour.shape[0]
     atlas = get_atlas(template, size)
     small = shrink(partial, network.config.size)
-    with torch.no_grad():
-        done = network(small.colour.permute(2, 0, 1)[None], small.confidence[None, None], small.layer[None])
-
     count = len(LAYERS)
-    grown = _enlarge(torch.cat([done.spread.flatten(1, 2), done.layer, done.change, done.take], 1), template, size)
+    grown = _enlarge(_both_ways(network, small), template, size)
     logits, take = grown[:, 3 * count : 4 * count], grown[0, -1].clamp(0, 1)
     # hems are lines: what is half one garment and half another at the network's size is neither
     colour = mixture(grown[:, : 3 * count].view(1, count, 3, size, size), _CRISP * logits) + grown[:, -4:-1]
@@ -263,6 +260,16 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
         torch.where(seen, partial.layer, layer) * inside,
         origin,
     )
+
+
+def _both_ways(network: CompletionNet, small: PartialTexture) -> Float[Tensor, "1 c texel texel"]:
+    """Spread colours, layer logits, change and take: means over the person and its mirror image."""
+    given = torch.cat([small.colour, small.confidence[..., None], small.layer[..., None]], -1).permute(2, 0, 1)[None]
+    given = torch.cat([given, network.mirrored(given)])
+    with torch.no_grad():
+        done = network(given[:, :3], given[:, 3:4], given[:, 4].long())
+    answer = torch.cat([done.spread.flatten(1, 2), done.layer, done.change, done.take], 1)
+    return (answer[:1] + network.mirrored(answer[1:])) / 2
 
 
 def shrink(partial: PartialTexture, size: int) -> PartialTexture:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -144,7 +143,6 @@ def photos(tmp_path, monkeypatch, model, photo):
     Image.fromarray(photo).save(tmp_path / "one.png")
     Image.fromarray(code_photo(240, -0.5).image).save(tmp_path / "two.png")
     monkeypatch.setattr(BodyMap, "from_pretrained", classmethod(lambda cls, *a, **k: model))
-    monkeypatch.setattr("bodymap.weights.find", lambda source: Path("weights"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -152,7 +150,7 @@ def photos(tmp_path, monkeypatch, model, photo):
 def test_command(photos, capsys):
     fast = ["--texture", "256", "--size", "96"]
     main(["one.png", "--also", "two.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
-    main(["one.png", "--frames", "3", "-o", "turn.gif", *fast])
+    main(["one.png", "--frames", "3", "-o", "turn.gif", "--completion", "plain", *fast])
     main(["one.png", "--pose", "two.png", "-o", "posed.webp", *fast])
     write_film("walk.gif", [code_photo(240, angle).image for angle in (0.0, 0.2, 0.4)], fps=10)
     main(["one.png", "--driving", "walk.gif", "--frames", "2", "-o", "driven.gif", *fast])
@@ -176,6 +174,8 @@ def test_command(photos, capsys):
         (["one.png", "-o", "film.gif", "--export", "person.obj"], "glb"),
         (["one.png", "-o", "film.gif", "--motion", "one.png"], "bvh"),
         (["one.png", "-o", "film.gif", "--driving", "none.mp4"], "does not exist"),
+        (["one.png", "-o", "film.gif", "--completion", "none_there"], "no weights"),
+        (["one.png", "-o", "film.gif", "--renderer", "none_there"], "no weights"),
         (["missing.png", "-o", "film.gif"], "missing.png"),
     ],
 )
