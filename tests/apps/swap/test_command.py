@@ -26,7 +26,7 @@ def photos(tmp_path, monkeypatch):
         Image.fromarray(code_photo(240, facing).image).save(tmp_path / f"{name}.png")
     model = BodyMap(Oracle(), load_template(), config=PredictorConfig(size=224, coarse_size=160))
     monkeypatch.setattr(BodyMap, "from_pretrained", classmethod(lambda cls, *a, **k: model))
-    monkeypatch.setattr("bodymap.weights.find", lambda source: Path("weights"))
+    monkeypatch.setattr("bodymap.weights.find", lambda source: Path(source or "weights"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
