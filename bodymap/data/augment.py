@@ -8,6 +8,7 @@ truth (left becomes right on the template, not only on the picture).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -38,11 +39,18 @@ class Mirror(Protocol):
 
 
 class Augment:
-    """Callable on a batch (compact or expanded) of any size; returns a Batch of ``config.size``."""
+    """Callable on a batch (compact or expanded) of any size; returns a Batch of ``config.size``.
 
-    def __init__(self, config: AugmentConfig, mirror: Mirror) -> None:
+    Args:
+        mirror: of the template.
+        others: further surfaces by the prefix of their maps ("upper" of "upper_triangle"); a prefix that is not there
+            is of the template.
+    """
+
+    def __init__(self, config: AugmentConfig, mirror: Mirror, others: Mapping[str, Mirror] | None = None) -> None:
         self.config = config
-        self.tables = (mirror.mirror_triangle.cpu(), mirror.mirror_corner.cpu())
+        surfaces = {"": mirror} | dict(others or {})
+        self.tables = {name: (s.mirror_triangle.cpu(), s.mirror_corner.cpu()) for name, s in surfaces.items()}
 
     def __call__(self, batch: Batch, slots: Int[Tensor, " batch"]) -> Batch:
         """``slots`` seed the random numbers, sample by sample."""
@@ -64,9 +72,9 @@ class Augment:
         }
         result["image"] = _take_image(image, points, matrix, draws, ghost)
         result = expand(result)
-        if self.tables[0].device != image.device:
-            self.tables = tuple(table.to(image.device) for table in self.tables)
-        result = mirror_truth(result, torch.from_numpy(flip), *self.tables)
+        if self.tables[""][0].device != image.device:
+            self.tables = {name: tuple(t.to(image.device) for t in both) for name, both in self.tables.items()}
+        result = mirror_truth(result, torch.from_numpy(flip), self.tables)
 
         # ---- look: colour, sharpness, noise, occlusion
         picture = result["image"]
@@ -183,21 +191,25 @@ def take_nearest(
 def mirror_truth(
     batch: Batch,
     flip: Bool[Tensor, " batch"],
-    mirror_triangle: Int[Tensor, " face"],
-    mirror_corner: Int[Tensor, "face corner=3"],
+    tables: Mapping[str, tuple[Int[Tensor, " face"], Int[Tensor, "face corner=3"]]],
 ) -> Batch:
     """The truth of mirrored pictures for the samples where ``flip`` is set: left and right change on the template.
 
     Only the values change, the pixels are mirrored by the warp (or by ``flip_batch``). Maps may carry a prefix
     ("upper_triangle" with "upper_barycentric").
+
+    Args:
+        tables: ``mirror_triangle`` and ``mirror_corner`` of the surface of each prefix; "": of all others.
     """
     rows = flip.cpu().nonzero()[:, 0].to(batch["image"].device)
     if len(rows) == 0:
         return batch
-    mirror_triangle, mirror_corner = mirror_triangle.to(rows.device), mirror_corner.to(rows.device)
     batch = dict(batch)
     for name in [name for name in batch if name.endswith("triangle")]:
-        corners_name = name.removesuffix("triangle") + "barycentric"
+        prefix = name.removesuffix("triangle")
+        corners_name = prefix + "barycentric"
+        table = tables.get(prefix.rstrip("_"), tables[""])
+        mirror_triangle, mirror_corner = (part.to(rows.device) for part in table)
         triangle, corners = batch[name][rows], batch[corners_name][rows]
         known = triangle >= 0
         faces = triangle[known]
@@ -217,9 +229,8 @@ def flip_batch(batch: Batch, mirror: Mirror) -> Batch:
         name: value.flip(-1) if name == "image" else value.flip(2) if value.ndim >= 3 else value
         for name, value in batch.items()
     }
-    return mirror_truth(
-        flipped, torch.ones(len(batch["image"]), dtype=torch.bool), mirror.mirror_triangle, mirror.mirror_corner
-    )
+    everything = torch.ones(len(batch["image"]), dtype=torch.bool)
+    return mirror_truth(flipped, everything, {"": (mirror.mirror_triangle, mirror.mirror_corner)})
 
 
 def _take_image(image: Tensor, points: Tensor, matrix: Tensor, draws: _Draws, ghost: Tensor) -> Tensor:
