@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from apps.layered.samples import NAMES
 from apps.layered.settings import LayeredConfig
 from bodymap.network.backbones import normalise_image
-from bodymap.network.decoder import Decoder
-from bodymap.network.fusion import Fusion
+from bodymap.network.decoder import RefineBlock
+from bodymap.network.fusion import Fusion, resize
 from bodymap.network.heads import ScoreHead
 from bodymap.network.tokens import pad_to_multiple
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LAYERS = NAMES[1:]
 # Values of a semantic mask beside those of NAMES
 PERSON, ANYTHING = 4, -1  # the person, in who knows what layer; nothing known
-_CONDITIONS = len(NAMES) + 1
+CONDITIONS = len(NAMES) + 1
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,21 @@ class LayeredOutput:
     """What the network says of each pixel.
 
     Attributes:
-        features: full resolution; gather pixels with ``heads.features_at``, then ask ``LayeredNet.scores``.
-        visible: logits of NAMES: the mask, refined.
+        features: at stride 2; ask ``LayeredNet.scores`` at the pixels that matter (``features_at``).
+        visible: logits of NAMES at full resolution: the mask, refined.
         presence: logits of LAYERS: whether the layer is there along the pixel's ray, visible or covered.
     """
 
-    features: Float[Tensor, "batch channel height width"]
+    features: Float[Tensor, "batch channel rows columns"]
     visible: Float[Tensor, "batch 4 height width"]
     presence: Float[Tensor, "batch layer=3 height width"]
 
 
 class LayeredNet(nn.Module):
     """Features of a frozen coarse stage and a semantic mask -> the layers.
+
+    Places on a surface are smooth: their features stay at stride 2, which keeps their many channels cheap. Only the
+    layers' edges are decided at full resolution, by few channels and the photograph.
 
     Args:
         coarse: the stage that will look at the photographs; only its widths are read, it does not become a part.
@@ -60,16 +63,27 @@ class LayeredNet(nn.Module):
         self.config = config
         self.multiple = coarse.encoder.multiple
         self.strides = coarse.encoder.strides
-        stage = coarse.config
+        stage, features, fine, edge = coarse.config, config.features, config.fine, config.edge
+
+        # -- the pyramid: what the coarse stage saw, and the mask --
         context = (stage.merge4[-1], stage.merge8[-1], stage.merge16[-1], 0)
         self.fusion = nn.ModuleList(
-            Fusion(config.fusion, channels + more, _CONDITIONS, config.decoder.features)
+            Fusion(config.fusion, channels + more, CONDITIONS, features)
             for channels, more in zip(coarse.encoder.channels, context, strict=True)
         )
-        self.decoder = Decoder(config.decoder, channels=3 + _CONDITIONS)
-        fine = config.decoder.fine
-        self.visible = nn.Conv2d(fine, len(NAMES), 1)
-        self.presence = nn.Conv2d(fine, len(LAYERS), 1)
+        self.blocks = nn.ModuleList(RefineBlock(features) for _ in range(4))
+        del self.blocks[3].project  # the coarsest level has nothing below it
+
+        # -- stride 2: places; full resolution: edges --
+        self.guide1 = nn.Conv2d(3 + CONDITIONS, edge, 3, padding=1)
+        self.guide2 = nn.Conv2d(edge, 2 * edge, 3, stride=2, padding=1)
+        self.to2 = nn.Conv2d(features, fine, 1)
+        self.merge2 = nn.Conv2d(fine + 2 * edge, fine, 3, padding=1)
+        self.refine2 = nn.Conv2d(fine, fine, 3, padding=1)
+        self.to1 = nn.Conv2d(fine, edge, 1)
+        self.refine1 = nn.Conv2d(edge, edge, 3, padding=1)
+        self.visible = nn.Conv2d(edge, len(NAMES), 1)
+        self.presence = nn.Conv2d(edge, len(LAYERS), 1)
         self.score_heads = nn.ModuleDict({name: ScoreHead(config.heads, fine, coarse=False) for name in LAYERS})
 
     def forward(
@@ -90,17 +104,45 @@ class LayeredNet(nn.Module):
         guide = torch.cat([pad_to_multiple(normalise_image(image), self.multiple), condition], 1)
         levels, context = features
         joined = [torch.cat([level, more], 1) for level, more in zip(levels, context, strict=False)] + levels[3:]
-        pooled = [F.avg_pool2d(condition, stride) for stride in self.strides]
-        fused = [
-            fuse(level, second, level.shape[-2:])
-            for fuse, level, second in zip(self.fusion, joined, pooled, strict=True)
-        ]
-        x = self.decoder(fused, guide)[..., :height, :width]
-        return LayeredOutput(x, self.visible(x), self.presence(x))
+        x = None
+        for number in reversed(range(4)):
+            level, second = joined[number], F.avg_pool2d(condition, self.strides[number])
+            x = self.blocks[number](self.fusion[number](level, second, level.shape[-2:]), x)
+
+        full = F.relu(self.guide1(guide))
+        half = F.relu(self.guide2(full))
+        x = F.relu(self.merge2(torch.cat([resize(self.to2(x), half.shape[-2:]), half], 1)))
+        x = x + self.refine2(x)
+        y = F.relu(resize(self.to1(x), full.shape[-2:]) + full)
+        y = (y + self.refine1(y))[..., :height, :width]
+        return LayeredOutput(x, self.visible(y), self.presence(y))
 
     def scores(self, layer: str, features: Float[Tensor, "n channel"]) -> Float[Tensor, "n 3 256"]:
         """Raw scores of the bins of a layer's colour code, at gathered pixels."""
         return self.score_heads[layer](features)
+
+
+def features_at(
+    features: Float[Tensor, "batch channel rows columns"], pixels: Int[Tensor, " n"], size: tuple[int, int]
+) -> Float[Tensor, "n channel"]:
+    """Features of stride 2 at single pixels of full resolution, bilinear.
+
+    Args:
+        pixels: indices into a flattened (batch, height, width).
+        size: (height, width).
+    """
+    rows, columns = features.shape[-2:]
+    image, rest = pixels // (size[0] * size[1]), pixels % (size[0] * size[1])
+    corners = []
+    for place, cells in ((rest // size[1], rows), (rest % size[1], columns)):
+        position = ((place + 0.5) / 2 - 0.5).clamp(0, cells - 1)
+        low = position.long()
+        corners.append((low, (low + 1).clamp(max=cells - 1), position - low))
+    (top, bottom, down), (left, right, across) = corners
+    flat = features.permute(0, 2, 3, 1).flatten(0, 2)
+    chosen = [(image * rows + row) * columns + column for row in (top, bottom) for column in (left, right)]
+    weight = torch.stack([(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across])
+    return (flat[torch.stack(chosen)].float() * weight[..., None]).sum(0)
 
 
 def condition_of(mask: Int[Tensor, "batch height width"]) -> Float[Tensor, "batch 5 height width"]:

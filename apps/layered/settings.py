@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bodymap.network.config import DecoderConfig, FusionConfig, HeadsConfig
+from bodymap.network.config import FusionConfig, HeadsConfig
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,17 @@ class LayeredConfig:
 
     Attributes:
         base: the BodyMap weights whose coarse stage is built upon.
-        fusion, decoder, heads: as in the BodyMap network.
+        features: channels from the coarsest level up to stride 4.
+        fine: channels at stride 2, from which places are computed.
+        edge: channels at full resolution, from which layers are.
+        fusion, heads: as in the BodyMap network.
     """
 
     base: str = "small"
+    features: int = 96
+    fine: int = 64
+    edge: int = 16
     fusion: FusionConfig = field(default_factory=FusionConfig)
-    decoder: DecoderConfig = field(default_factory=lambda: DecoderConfig(features=128, fine=48, guidance=24))
     heads: HeadsConfig = field(default_factory=lambda: HeadsConfig(hidden=192))
 
 
@@ -82,8 +87,8 @@ class LayeredTaskConfig:
         covered: the most of the body's pixels that lie under clothes, as a share.
     """
 
-    pixels: int = 3000
-    geodesic_pixels: int = 384
+    pixels: int = 2000
+    geodesic_pixels: int = 256
     covered: float = 0.5
     masks: MaskConfig = field(default_factory=MaskConfig)
     losses: LayeredLosses = field(default_factory=LayeredLosses)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from apps.layered.canonical import canonical
 from apps.layered.corruption import damage
-from apps.layered.heads import ANYTHING, LAYERS, PERSON, LayeredNet, load_coarse, look
+from apps.layered.heads import ANYTHING, LAYERS, PERSON, LayeredNet, features_at, load_coarse, look
 from apps.layered.samples import BODY, NAMES, PREFIXES, UNKNOWN, LayerShards, stack
 from apps.layered.settings import LayeredConfig, LayeredDataConfig, LayeredTaskConfig
 from bodymap.config import to_dict
@@ -75,15 +75,16 @@ class LayeredTask:
         image, device = batch["image"], batch["image"].device
         features = self._look(image)
         output = self.model(features, image, self._masks(batch, features))
-        gathered = output.features.permute(0, 2, 3, 1).flatten(0, 2)
+        size = (image.shape[-2], image.shape[-1])
+        pixels = [self._chosen(batch, prefix) for prefix in PREFIXES]
+        gathered = features_at(output.features, torch.cat(pixels), size).split([len(some) for some in pixels])
         terms: dict[str, Tensor] = {}
         classification, geodesic = [], []
-        for prefix, name in zip(PREFIXES, LAYERS, strict=True):
+        for prefix, name, chosen, mine in zip(PREFIXES, LAYERS, pixels, gathered, strict=True):
             surface = self.surfaces[name].to(device)
-            chosen = self._chosen(batch, prefix)
             triangle = batch[prefix + "triangle"].flatten()[chosen]
             barycentric = batch[prefix + "barycentric"].flatten(0, 2)[chosen]
-            scores = self.model.scores(name, gathered[chosen])
+            scores = self.model.scores(name, mine)
             weight = part_weight(points.part(surface, triangle, barycentric)) if name == "body" else None
             classification.append(classification_loss(scores, points.code(surface, triangle, barycentric), weight))
             some = slice(0, self.config.geodesic_pixels)  # (chosen pixels are in random order)
@@ -109,7 +110,7 @@ class LayeredTask:
         image, device = batch["image"], batch["image"].device
         output = self.model(self._look(image), image, torch.where(batch["layer"] > 0, PERSON, 0))
         rows = [image]
-        features = output.features.permute(0, 2, 3, 1)
+        size = (image.shape[-2], image.shape[-1])
         for index, (prefix, name) in enumerate(zip(PREFIXES, LAYERS, strict=True)):
             surface = self.surfaces[name].to(device)
             triangle, barycentric = batch[prefix + "triangle"], batch[prefix + "barycentric"]
@@ -118,7 +119,8 @@ class LayeredTask:
             truth[inside] = points.code(surface, triangle[inside], barycentric[inside])
             wanted = output.presence[:, index] > 0
             found = torch.zeros_like(truth)
-            place = colour.decode_scores(surface, self.model.scores(name, features[wanted]))
+            mine = features_at(output.features, wanted.flatten().nonzero()[:, 0], size)
+            place = colour.decode_scores(surface, self.model.scores(name, mine))
             found[wanted] = points.code(surface, place[0], place[1])
             rows += [truth.permute(0, 3, 1, 2), found.permute(0, 3, 1, 2)]
         for layer in (batch["layer"], output.visible.argmax(1)):

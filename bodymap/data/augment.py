@@ -63,8 +63,9 @@ class Augment:
         centre, matrix = self._placement(batch, draws, flip)
         points = source_points(centre, matrix, config.size)
         ghost = _reflects_person(batch["layer"] != 0, points)  # also somebody whom no loss looks at
+        pixels, inside = _pixels_of(points, *image.shape[2:])
         result = {
-            name: take_nearest(value, points, OUTSIDE.get(name.rsplit("_", 1)[-1], 0))
+            name: _take(value, pixels, inside, OUTSIDE.get(name.rsplit("_", 1)[-1], 0))
             if _is_map(value, image)
             else value
             for name, value in batch.items()
@@ -177,15 +178,20 @@ def take_nearest(
     outside: float,
 ) -> Shaped[Tensor, "batch height width *channels"]:
     """The value of the pixel that holds each point, ``outside`` beyond the edges."""
-    height, width = values.shape[1:3]
-    pixel = points.floor().long()
-    x, y = pixel.unbind(-1)
+    return _take(values, *_pixels_of(points, values.shape[1], values.shape[2]), outside)
+
+
+def _pixels_of(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The pixel that holds each point, as an index into the flattened batch, and whether it is one of the picture's."""
+    x, y = points.floor().int().unbind(-1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    flat = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten(1)
-    batch = torch.arange(len(values), device=values.device)[:, None]
-    taken = values.flatten(1, 2)[batch, flat].reshape(*points.shape[:3], *values.shape[3:])
-    inside = inside.reshape(*inside.shape, *(1 for _ in values.shape[3:]))
-    return torch.where(inside, taken, torch.full((), outside, dtype=values.dtype, device=values.device))
+    batch = torch.arange(len(points), device=points.device, dtype=torch.int32)[:, None, None]
+    return (batch * height + y.clamp(0, height - 1)) * width + x.clamp(0, width - 1), inside
+
+
+def _take(values: Tensor, pixels: Tensor, inside: Tensor, outside: float) -> Tensor:
+    taken = values.flatten(0, 2).index_select(0, pixels.flatten()).unflatten(0, pixels.shape)
+    return taken.masked_fill_(~inside.reshape(*inside.shape, *(1 for _ in values.shape[3:])), outside)
 
 
 def mirror_truth(
