@@ -4,7 +4,7 @@ One compact record, whatever made the picture (the people engine here, simulated
 ``bodymap.data.shards`` as any other compact sample is; 19 bytes a pixel:
 
     image (H, W, 3) uint8
-    layer (H, W) int8: what is visible, 0 background, 1 body (skin, hair, shoes, what is carried), 2 upper, 3 lower
+    layer (H, W) int8: what is visible, 0 background, 1 body (skin, hair, shoes, and what is carried), 2 upper, 3 lower
     presence (H, W, 3) int8: body, upper, lower along the pixel's ray, visible or not: ABSENT, PRESENT or UNKNOWN
     triangle, upper_triangle, lower_triangle (H, W) int16: -1 where absent or unknown
     barycentric, upper_barycentric, lower_barycentric (H, W, 2) uint8, the first two corners in 1/255
@@ -35,6 +35,7 @@ NAMES = ("background", "body", "upper", "lower")
 BODY, UPPER, LOWER = 1, 2, 3
 ABSENT, PRESENT, UNKNOWN = 0, 1, 2
 PREFIXES = ("", "upper_", "lower_")  # of the maps of the three layers
+_REFRESH = 512
 
 
 def visible_layer(layer: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
@@ -60,17 +61,18 @@ def layers_of(sample: Sample | Compact) -> Compact:
     names = tuple(sample.body.get("pieces", ())) if isinstance(sample, Sample) else None
     result: Compact = {"image": plain["image"], "layer": shown}
 
-    # -- body: what is seen of it, and what is known to lie under the clothes --
-    body, body_corners = np.where(shown == BODY, triangle, -1), corners * (shown == BODY)[..., None]
-    there = np.where(shown == BODY, PRESENT, np.where(shown == 0, ABSENT, UNKNOWN))
+    # -- body: what is seen of it, and what is known to lie under clothes and carried things --
+    bare = (shown == BODY) & (plain["layer"] != LAYER_NAMES.index("carried"))
+    body, body_corners = np.where(bare, triangle, -1), corners * bare[..., None]
+    there = np.where(bare, PRESENT, np.where(shown == 0, ABSENT, UNKNOWN))
     if isinstance(sample, Sample) and sample.covered_triangle is not None:
         under = compact(
             replace(sample, triangle=sample.covered_triangle, barycentric=sample.covered_barycentric)
         )  # the foreground's pixels only: who stands behind a table is not there
-        covered = (under["triangle"] >= 0) & ((shown > BODY) | (plain["layer"] == LAYER_NAMES.index("carried")))
+        covered = (under["triangle"] >= 0) & (shown > 0) & ~bare
         body = np.where(covered, under["triangle"], body)
         body_corners = np.where(covered[..., None], under["barycentric"], body_corners)
-        there = np.where(shown > BODY, np.where(covered, PRESENT, ABSENT), there)
+        there = np.where((shown > 0) & ~bare, np.where(covered, PRESENT, ABSENT), there)
     result |= {"triangle": body.astype(np.int16), "barycentric": body_corners.astype(np.uint8)}
 
     # -- garments: above the template point of their own pixels --
@@ -129,7 +131,7 @@ class LayerShards:
 
     Layer samples are taken as they are; pictures of the people engine, compact or full, are converted as they are read
     (full ones slowly: better convert them once). Sample i is a function of the seed, of i and of how many pictures the
-    folders hold.
+    folders hold; folders that another process still fills are looked at again every few hundred samples.
 
     Args:
         folders: written by ``bodymap.data.shards`` or by this module.
@@ -145,9 +147,14 @@ class LayerShards:
             raise UserError("There is nothing to train on; give folders of shards with --shards.")
         if shares and len(shares) != len(self.sources):
             raise UserError(f"There are {len(self.sources)} folders of shards, but {len(shares)} shares.")
-        self.shares, self.seed = shares, seed
+        self.shares, self.seed, self.until_refresh = shares, seed, _REFRESH
 
     def __getitem__(self, index: int) -> Compact:
+        self.until_refresh -= 1
+        if self.until_refresh == 0:
+            self.until_refresh = _REFRESH
+            for source in self.sources:
+                source.refresh()
         rng = np.random.default_rng([self.seed, index])
         sizes = np.array([len(source) for source in self.sources], float)
         weight = sizes if not self.shares else np.array(self.shares, float)

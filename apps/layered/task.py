@@ -48,7 +48,7 @@ class LayeredTask:
         self.model_config, self.data, self.augment, self.config = model, data, augment, config
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         # apart from the model: the loop neither trains nor saves it
-        self.coarse = load_coarse(model.base)
+        self.coarse = load_coarse(model.base).to(memory_format=torch.channels_last)
         self.surfaces = surfaces()
         self.model = LayeredNet(model, self.coarse)
 
