@@ -1,9 +1,9 @@
 """The layered network on one page: frozen photograph features and a semantic mask in; body, upper and lower out.
 
 The coarse stage of a BodyMap network looks at the photograph, its weights unchanged and shared (``LayeredNet`` holds
-none of them): eight feature maps of RGB alone, no correspondence. What is trained is a decoder, which also sees the
-semantic mask, and the heads: for each layer 3 x 256 scores of its own surface's colour code at gathered pixels, and
-densely what is visible and what is there.
+none of them): seven feature maps of RGB alone. What is trained is a decoder, which also sees the semantic mask, and the
+heads: for each layer 3 x 256 scores of its own surface's colour code at gathered pixels, and densely what is visible
+and what is there. Unless the network is RGB-only, each layer's scores start from the single-layer match.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from apps.layered.canonical import canonical
 from apps.layered.samples import NAMES
 from apps.layered.settings import LayeredConfig
 from bodymap.network.backbones import normalise_image
+from bodymap.network.cse import correspondence_image
 from bodymap.network.decoder import RefineBlock
 from bodymap.network.fusion import Fusion, resize
 from bodymap.network.heads import ScoreHead
 from bodymap.network.tokens import pad_to_multiple
+from bodymap.surface import colour, load_template, points
 
 if TYPE_CHECKING:
     from bodymap.network.cse import CSEStage
@@ -84,7 +87,7 @@ class LayeredNet(nn.Module):
         self.refine1 = nn.Conv2d(edge, edge, 3, padding=1)
         self.visible = nn.Conv2d(edge, len(NAMES), 1)
         self.presence = nn.Conv2d(edge, len(LAYERS), 1)
-        self.score_heads = nn.ModuleDict({name: ScoreHead(config.heads, fine, coarse=False) for name in LAYERS})
+        self.score_heads = nn.ModuleDict({name: ScoreHead(config.heads, fine, config.match) for name in LAYERS})
 
     def forward(
         self,
@@ -117,9 +120,16 @@ class LayeredNet(nn.Module):
         y = (y + self.refine1(y))[..., :height, :width]
         return LayeredOutput(x, self.visible(y), self.presence(y))
 
-    def scores(self, layer: str, features: Float[Tensor, "n channel"]) -> Float[Tensor, "n 3 256"]:
-        """Raw scores of the bins of a layer's colour code, at gathered pixels."""
-        return self.score_heads[layer](features)
+    def scores(
+        self, layer: str, features: Float[Tensor, "n channel"], match: Float[Tensor, "n 4"]
+    ) -> Float[Tensor, "n 3 256"]:
+        """Raw scores of the bins of a layer's colour code, at gathered pixels.
+
+        Args:
+            match: the single-layer match there, on the layer's surface (``carried_over``); ignored by an RGB-only
+                network.
+        """
+        return self.score_heads[layer](torch.cat([features, match], -1) if self.config.match else features)
 
 
 def features_at(
@@ -145,10 +155,39 @@ def features_at(
     return (flat[torch.stack(chosen)].float() * weight[..., None]).sum(0)
 
 
+@torch.no_grad()
+def carried_over(layer: str, match: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
+    """A single-layer match on a layer's surface.
+
+    Args:
+        match: the template's colour code in [0, 1] and a confidence, 0 where nothing is known.
+
+    Returns:
+        the code of the place above it on the layer's surface, and the same confidence.
+    """
+    if layer == "body" or len(match) == 0:
+        return match
+    garment = canonical(layer)
+    template, surface = load_template().to(match.device), garment.to(match.device)
+    place = garment.from_body(*colour.decode_colour(template, match[:, :3].contiguous()))
+    return torch.cat([points.code(surface, *place), match[:, 3:]], -1)
+
+
 def condition_of(mask: Int[Tensor, "batch height width"]) -> Float[Tensor, "batch 5 height width"]:
     """One channel for each of NAMES, all 0 where the layer is unknown, and one for the person."""
     values = torch.arange(len(NAMES), device=mask.device).view(1, -1, 1, 1)
     return torch.cat([mask[:, None] == values, mask[:, None] > 0], 1).float()
+
+
+@torch.no_grad()
+def look_and_match(
+    coarse: CSEStage, image: Float[Tensor, "batch rgb=3 height width"]
+) -> tuple[tuple[list[Tensor], list[Tensor]], Float[Tensor, "batch 4 height width"]]:
+    """What the coarse stage sees (``look``), and its own match: colour code and confidence."""
+    levels, context, facing = coarse.features(image)
+    rows, columns = -(-image.shape[-2] // 4), -(-image.shape[-1] // 4)
+    found = coarse.answer(context[0][..., :rows, :columns], facing)
+    return (list(levels), context), correspondence_image(coarse, found, (image.shape[-2], image.shape[-1]))
 
 
 @torch.no_grad()
@@ -167,7 +206,6 @@ def load_coarse(base: str) -> CSEStage:
     from bodymap import weights
     from bodymap.errors import UserError
     from bodymap.predictor import load_network
-    from bodymap.surface import load_template
 
     template = load_template()
     coarse = load_network(weights.load(base, template.code_version), template).cse

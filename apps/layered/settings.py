@@ -13,6 +13,8 @@ class LayeredConfig:
 
     Attributes:
         base: the BodyMap weights whose coarse stage is built upon.
+        match: each layer's scores start from the single-layer match of the same pixel, carried over to the layer's
+            surface; the network learns by how much to trust it. False is the paper's RGB-only.
         features: channels from the coarsest level up to stride 4.
         fine: channels at stride 2, from which places are computed.
         edge: channels at full resolution, from which layers are.
@@ -20,6 +22,7 @@ class LayeredConfig:
     """
 
     base: str = "small"
+    match: bool = True
     features: int = 96
     fine: int = 64
     edge: int = 16
@@ -87,8 +90,8 @@ class LayeredTaskConfig:
         covered: the most of the body's pixels that lie under clothes, as a share.
     """
 
-    pixels: int = 2000
-    geodesic_pixels: int = 256
+    pixels: int = 1500
+    geodesic_pixels: int = 192
     covered: float = 0.5
     masks: MaskConfig = field(default_factory=MaskConfig)
     losses: LayeredLosses = field(default_factory=LayeredLosses)

@@ -12,7 +12,16 @@ from torch import Tensor
 
 from apps.layered.canonical import canonical
 from apps.layered.corruption import damage
-from apps.layered.heads import ANYTHING, LAYERS, PERSON, LayeredNet, features_at, load_coarse, look
+from apps.layered.heads import (
+    ANYTHING,
+    LAYERS,
+    PERSON,
+    LayeredNet,
+    carried_over,
+    features_at,
+    load_coarse,
+    look_and_match,
+)
 from apps.layered.samples import BODY, NAMES, PREFIXES, UNKNOWN, LayerShards, stack
 from apps.layered.settings import LayeredConfig, LayeredDataConfig, LayeredTaskConfig
 from bodymap.config import to_dict
@@ -73,18 +82,19 @@ class LayeredTask:
     def losses(self, batch: Batch, progress: Any = None) -> dict[str, Tensor]:
         """Every term, weighted; see LayeredLosses."""
         image, device = batch["image"], batch["image"].device
-        features = self._look(image)
+        features, match = self._look(image)
         output = self.model(features, image, self._masks(batch, features))
         size = (image.shape[-2], image.shape[-1])
         pixels = [self._chosen(batch, prefix) for prefix in PREFIXES]
         gathered = features_at(output.features, torch.cat(pixels), size).split([len(some) for some in pixels])
+        match = match.permute(0, 2, 3, 1).flatten(0, 2)
         terms: dict[str, Tensor] = {}
         classification, geodesic = [], []
         for prefix, name, chosen, mine in zip(PREFIXES, LAYERS, pixels, gathered, strict=True):
             surface = self.surfaces[name].to(device)
             triangle = batch[prefix + "triangle"].flatten()[chosen]
             barycentric = batch[prefix + "barycentric"].flatten(0, 2)[chosen]
-            scores = self.model.scores(name, mine)
+            scores = self.model.scores(name, mine, carried_over(name, match[chosen]))
             weight = part_weight(points.part(surface, triangle, barycentric)) if name == "body" else None
             classification.append(classification_loss(scores, points.code(surface, triangle, barycentric), weight))
             some = slice(0, self.config.geodesic_pixels)  # (chosen pixels are in random order)
@@ -108,7 +118,9 @@ class LayeredTask:
         count = min(8, len(batch["image"]))
         batch = {name: value[:count] for name, value in batch.items()}
         image, device = batch["image"], batch["image"].device
-        output = self.model(self._look(image), image, torch.where(batch["layer"] > 0, PERSON, 0))
+        seen, match = self._look(image)
+        match = match.permute(0, 2, 3, 1)
+        output = self.model(seen, image, torch.where(batch["layer"] > 0, PERSON, 0))
         rows = [image]
         size = (image.shape[-2], image.shape[-1])
         for index, (prefix, name) in enumerate(zip(PREFIXES, LAYERS, strict=True)):
@@ -120,7 +132,8 @@ class LayeredTask:
             wanted = output.presence[:, index] > 0
             found = torch.zeros_like(truth)
             mine = features_at(output.features, wanted.flatten().nonzero()[:, 0], size)
-            place = colour.decode_scores(surface, self.model.scores(name, mine))
+            scores = self.model.scores(name, mine, carried_over(name, match[wanted]))
+            place = colour.decode_scores(surface, scores)
             found[wanted] = points.code(surface, place[0], place[1])
             rows += [truth.permute(0, 3, 1, 2), found.permute(0, 3, 1, 2)]
         for layer in (batch["layer"], output.visible.argmax(1)):
@@ -136,10 +149,10 @@ class LayeredTask:
 
     # --------------------------------------------------------------------------------------------------- small parts
 
-    def _look(self, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def _look(self, image: Tensor) -> tuple[tuple[list[Tensor], list[Tensor]], Tensor]:
         if next(self.coarse.parameters()).device != image.device:
             self.coarse.to(image.device)
-        return look(self.coarse, image)
+        return look_and_match(self.coarse, image)
 
     @torch.no_grad()
     def _masks(self, batch: Batch, features) -> Tensor:

@@ -114,8 +114,13 @@ class CSEStage(nn.Module):
         """The image is RGB in [0, 1], of any size."""
         rows, columns = -(-image.shape[-2] // 4), -(-image.shape[-1] // 4)
         _, (y, _, _), facing = self.features(image)
-        y = y[..., :rows, :columns]
-        return CSEOutput(F.normalize(self.embed(y).float(), dim=1), self.foreground(y), facing)
+        return self.answer(y[..., :rows, :columns], facing)
+
+    def answer(
+        self, finest: Float[Tensor, "batch channel rows columns"], facing: Float[Tensor, "batch 4"]
+    ) -> CSEOutput:
+        """The heads, on the decoder's level at stride 4."""
+        return CSEOutput(F.normalize(self.embed(finest).float(), dim=1), self.foreground(finest), facing)
 
     def features(
         self, image: Float[Tensor, "batch rgb=3 height width"]
