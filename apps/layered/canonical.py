@@ -131,8 +131,12 @@ class Canonical:
 
     def piece_points(self, piece: Piece) -> points.SurfacePoints:
         """The place of each vertex of a garment of the people engine (``Person.pieces``)."""
-        legged = not isinstance(piece.drape, Drape) and bool((piece.rest[:, 2] < _crotch()).any())
-        return self.bind(piece.rest, legged=legged, triangles=piece.triangles)
+        return self.bind(piece.rest, legged=self.goes_round_legs(piece), triangles=piece.triangles)
+
+    @staticmethod
+    def goes_round_legs(piece: Piece) -> bool:
+        """Whether a garment of the people engine is ``legged``: no skirt, and it reaches below the crotch."""
+        return not isinstance(piece.drape, Drape) and bool((piece.rest[:, 2] < _crotch()).any())
 
     def to(self, device: str | torch.device) -> Template:
         """The surface on another device."""

@@ -130,7 +130,7 @@ def test_both_legs_and_bridges_are_apart():
 
 
 def test_no_edge_jumps(maps):
-    for name, c, piece, body, where in maps:
+    for name, c, piece, _, where in maps:
         place = points.position(c.surface, *where).numpy()
         edges = piece.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
         jump = np.linalg.norm(place[edges[:, 0]] - place[edges[:, 1]], axis=1)

@@ -1,0 +1,1 @@
+"""Simulated clothes: garments made for a body, motions, the solver, and sequences packed for training."""

@@ -1,0 +1,243 @@
+"""Cloth sequences: garments of simulation quality, packing, limits; the solver itself where newton is installed."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from apps.layered.canonical import canonical
+from apps.layered.cloth.distance import SignedDistance
+from apps.layered.cloth.garments import KINDS, Tailor
+from apps.layered.cloth.motion import MOTIONS, local_rotations, posed_skin
+from apps.layered.cloth.nets import Grid, cut_and_relax, hem_edges, largest, surface_net
+from apps.layered.cloth.sequences import PLANS, ClothSequence, decode, encode, read_sequence, read_sequences, write_sequence
+from apps.layered.cloth.simulation import DRAPE, Measures, SimulationFailed, Waistband, adult
+from apps.layered.simulate import main
+from bodymap import UserError
+from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.skinning import rotation_vector
+from bodymap.surface import load_template, points
+
+needs_newton = pytest.mark.skipif(importlib.util.find_spec("newton") is None, reason="newton is not installed")
+
+
+@pytest.fixture(scope="module")
+def pack():
+    return Pack.load()
+
+
+@pytest.fixture(scope="module")
+def tailor(pack):
+    return Tailor(pack, adult(pack, 0, "train"), step=0.04)
+
+
+@pytest.fixture(scope="module")
+def garments(tailor):
+    lower = tailor.make("trousers")
+    return lower, tailor.make("T-shirt", lower)
+
+
+@pytest.fixture(scope="module")
+def sequence(pack, tailor, garments):
+    """Nothing simulated: the garments follow the pelvis up and down."""
+    local = local_rotations("walk", pack, 5)
+    _, lift = posed_skin(pack, tailor.body, local)
+    paths = tuple(g.vertices[None] + lift[:, None, None] * np.float32([0, 0, 1]) for g in garments)
+    return ClothSequence(
+        "walk, T-shirt, trousers", "walk", "train", 0, 30, tailor.body, local, lift, garments, paths, {"frames": 5}
+    )
+
+
+def ball(radius=0.3, step=0.03):
+    axis = np.arange(-0.45, 0.46, step)
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
+    return Grid(np.linalg.norm(grid, axis=-1) - radius, np.full(3, axis[0]), step)
+
+
+def test_a_surface_net_of_a_ball_is_closed_and_faces_outwards():
+    grid = ball()
+    vertices, triangles = surface_net(grid)
+    assert not len(hem_edges(triangles)) and len(largest(triangles)) == len(triangles)
+    assert len(vertices) - 3 * len(triangles) // 2 + len(triangles) == 2  # Euler
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    volume = (np.cross(a, b) * c).sum() / 6
+    assert volume == pytest.approx(4 / 3 * np.pi * 0.3**3, rel=0.03)
+
+
+def test_a_hem_lies_on_its_line():
+    grid = ball()
+    vertices, triangles = cut_and_relax(surface_net(grid), grid, lambda p: p[:, 2] - 0.07)
+    rim = np.unique(hem_edges(triangles))
+    assert np.abs(vertices[rim, 2] - 0.07).max() < 1e-3
+    assert np.abs(np.linalg.norm(vertices, axis=1) - 0.3).max() < 4e-3
+    assert vertices[:, 2].min() > 0.068
+    corners = vertices[triangles]
+    sides = np.stack([np.linalg.norm(corners[:, (k + 1) % 3] - corners[:, k], axis=1) for k in range(3)], 1)
+    assert sides.min() > 0.1 * grid.step and sides.max() < 2.2 * grid.step
+
+
+def test_signed_distance_survives_overlap():
+    import trimesh
+
+    one, other = trimesh.creation.icosphere(3, 0.3), trimesh.creation.icosphere(3, 0.3)
+    other.apply_translation([0.3, 0, 0])
+    both = trimesh.util.concatenate([one, other])
+    distance = SignedDistance(np.array(both.vertices), np.array(both.faces))
+    found, face = distance(np.array([[0.15, 0, 0], [0.0, 0, 0.5], [3.0, 0, 0]]), reach=1.0)
+    # ray parity would call the overlap outside
+    assert found[0] < 0 and found[1] == pytest.approx(0.2, abs=3e-3) and found[2] == 1.0 and face[2] == -1
+
+
+def test_garments_are_of_simulation_quality(tailor, garments):
+    for garment in garments:
+        assert len(largest(garment.triangles)) == len(garment.triangles)
+        assert len(np.unique(garment.triangles)) == len(garment.vertices)
+        # no edge with three triangles
+        edges = np.sort(garment.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+        assert np.unique(edges, axis=0, return_counts=True)[1].max() == 2
+        assert tailor.distance(garment.vertices)[0].min() > 0.004
+        assert 0 <= garment.uv.min() and garment.uv.max() <= 1
+        c = canonical(garment.layer)
+        place = points.position(c.surface, torch.from_numpy(garment.place), torch.from_numpy(garment.corner)).numpy()
+        jump = np.linalg.norm(np.diff(place[edges], axis=1)[:, 0], axis=1)
+        length = np.linalg.norm(np.diff(garment.vertices[edges], axis=1)[:, 0], axis=1)
+        assert (jump - length).max() < 0.03
+        if garment.legged:
+            assert not c.bridge[garment.place].any()
+    lower, upper = garments
+    assert len(lower.held) > 15 and not len(upper.held)
+    assert lower.vertices[lower.held, 2].min() > lower.vertices[:, 2].max() - 0.04
+    # the upper one lies over the lower: where both are, it is further from the skin
+    band = lower.vertices[(lower.vertices[:, 2] > upper.vertices[:, 2].min() + 0.03)]
+    inside = SignedDistance(tailor.skin, tailor.triangles)(band)[0].mean()
+    over = upper.vertices[np.abs(upper.vertices[:, 2] - band[:, 2].mean()) < 0.03]
+    assert tailor.distance(over)[0].mean() > inside + 0.004
+
+
+def test_an_unknown_garment_is_refused(tailor):
+    with pytest.raises(UserError, match="T-shirt"):
+        tailor.make("cape")
+
+
+def test_plans_hold_out_garments_and_persons():
+    assert len(PLANS) == 12 and sum(plan.split == "test" for plan in PLANS) == 3
+    worn = {split: {g for p in PLANS if p.split == split for g in (p.upper, p.lower)} for split in ("train", "test")}
+    assert not worn["train"] & worn["test"]
+    assert {plan.motion for plan in PLANS} <= set(MOTIONS) and worn["train"] | worn["test"] <= set(KINDS)
+    assert len({plan.person for plan in PLANS}) == 12
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_motions_begin_at_rest_and_are_smooth(pack, tailor, name):
+    local = local_rotations(name, pack, 40)
+    assert np.allclose(local[0], np.eye(3), atol=1e-6)
+    assert np.allclose(np.einsum("tjab,tjcb->tjac", local, local), np.eye(3), atol=1e-5)
+    ids = slice(0, SKIN_VERTICES)
+    skins, lift = posed_skin(pack, tailor.body, local[::4])
+    assert np.abs(skins[0] - tailor.body.vertices[ids]).max() < 0.01
+    # feet on the floor, and nothing faster than a hand can be
+    low = skins[..., 2].min(1)
+    assert np.abs(low - low[0]).max() < 0.05
+    assert np.linalg.norm(np.diff(skins, axis=0), axis=-1).max() * 30 / 4 < 6
+    assert len(lift) == 10
+
+
+def test_a_waistband_turns_with_the_body(tailor):
+    at = tailor.skin[[100, 2000, 9000]] + [0, 0, 0.01]
+    band = Waistband(at, tailor.skin, tailor.triangles)
+    assert np.allclose(band(tailor.skin), at, atol=1e-6)
+    turn = rotation_vector(np.array([0.3, -0.5, 1.0]))
+    assert np.allclose(band(tailor.skin @ turn.T + 1), at @ turn.T + 1, atol=1e-5)
+
+
+def test_differences_do_not_add_up():
+    rng = np.random.default_rng(0)
+    path = np.cumsum(rng.normal(0, 0.01, (200, 50, 3)), 0).astype(np.float32)
+    again = decode(*encode(path))
+    assert np.abs(again - path).max() < 3e-5  # half a step of float16 at 3 cm
+    assert np.array_equal(decode(*encode(path[:1])), path[:1])
+
+
+def test_sequences_are_packed_and_read(sequence, pack, tmp_path):
+    write_sequence(tmp_path / "a.safetensors", sequence)
+    again = read_sequence(tmp_path / "a.safetensors")
+    assert len(again) == 5 and again.title == sequence.title and again.report == sequence.report
+    for k in range(2):
+        assert again.garments[k].name == sequence.garments[k].name
+        assert np.array_equal(again.garments[k].triangles, sequence.garments[k].triangles)
+        assert np.array_equal(again.garments[k].place, sequence.garments[k].place)
+        assert np.abs(again.paths[k] - sequence.paths[k]).max() < 1e-4
+    assert np.abs(again.skin(4) - posed_skin(pack, sequence.body, sequence.local)[0][4]).max() < 1e-4
+    assert len(read_sequences(tmp_path)) == 1 and not read_sequences(tmp_path, "test")
+
+    with pytest.raises(UserError, match="does not exist"):
+        read_sequence(tmp_path / "b.safetensors")
+    (tmp_path / "c.safetensors").write_bytes(b"no sequence at all")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_sequence(tmp_path / "c.safetensors")
+    with pytest.raises(UserError, match="no cloth sequences"):
+        read_sequences(tmp_path / "empty")
+
+
+def test_what_goes_wrong_ends_a_sequence():
+    Measures([0.004, 0.01], [0.0, 0.009], [1.19, 1.0], 3.0).check(0)
+    for bad, word in (
+        (Measures([0.1], [0.011], [1.0], 1.0), "deeper than 5 mm"),
+        (Measures([0.0], [0.0], [1.21], 1.0), "stretched by 21 %"),
+        (Measures([0.0], [0.0], [1.0], 40.0), "explosion"),
+        (Measures([0.0], [0.0], [1.0], float("nan")), "explosion"),
+    ):
+        with pytest.raises(SimulationFailed, match=f"frame 7: .*{word}"):
+            bad.check(7)
+
+
+def test_bad_numbers_are_refused(tmp_path):
+    for arguments in (["--frames", "1"], ["--sequences", "13"], ["--edge", "1"]):
+        with pytest.raises(UserError, match=arguments[0]):
+            main(["--out", str(tmp_path), *arguments])
+
+
+@needs_newton
+def test_a_cloth_falls_on_a_ball_and_stays_outside():
+    import trimesh
+
+    from apps.layered.cloth.solver import ClothSolver
+
+    sphere = trimesh.creation.icosphere(3, 0.2)
+    body, faces = np.array(sphere.vertices), np.array(sphere.faces)
+    axis = np.linspace(-0.25, 0.25, 12)
+    x, y = np.meshgrid(axis, axis, indexing="ij")
+    cloth = np.stack([x, y, np.full_like(x, 0.215)], -1).reshape(-1, 3)
+    i, j = np.meshgrid(range(11), range(11), indexing="ij")
+    p = (12 * i + j).reshape(-1)
+    triangles = np.concatenate([np.stack([p, p + 12, p + 1], 1), np.stack([p + 1, p + 12, p + 13], 1)])
+    solver = ClothSolver([(cloth, triangles)], body, faces, np.zeros(0, int))
+    none = np.zeros((0, 3))
+    for _ in range(12):
+        now = solver.frame((body, body), (none, none))
+    distance = SignedDistance(body, faces)(now)[0]
+    assert distance.min() > -0.002  # rests on the ball
+    assert now[:, 2].min() < 0.12 and now[66, 2] > 0.19  # and hangs down around it
+    edges = np.linalg.norm(now[triangles[:, 0]] - now[triangles[:, 1]], axis=1)
+    assert edges.max() < 1.1 * (axis[1] - axis[0])
+
+
+@needs_newton
+def test_the_command_simulates_packs_reports_and_resumes(tmp_path, capsys):
+    arguments = ["--out", str(tmp_path), "--sequences", "1", "--frames", "2", "--edge", "50"]
+    main(arguments)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert len(report) == 1 and report[0]["frames"] == 2 and max(report[0]["deep_percent"]) <= 1
+    assert max(report[0]["stretch_percent"]) <= 20 and report[0]["seconds_per_frame"] > 0
+    assert {p.suffix for p in tmp_path.iterdir()} == {".safetensors", ".png", ".mp4", ".json"}
+    file = tmp_path / "00_walk.safetensors"
+    before = file.stat().st_mtime_ns
+    sequence = read_sequence(file)
+    assert len(sequence) == 2 and sequence.split == "train"
+    # cloth that hangs on the body is about where the body is
+    near = SignedDistance(sequence.skin(1), load_template().triangles.numpy())(sequence.cloth(1)[1])[0]
+    assert np.median(near) < 0.06
+    main(arguments)
+    assert file.stat().st_mtime_ns == before and DRAPE > 0
