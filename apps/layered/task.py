@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from apps.layered.canonical import canonical
 from apps.layered.corruption import damage
 from apps.layered.heads import (
     ANYTHING,
@@ -24,6 +23,7 @@ from apps.layered.heads import (
 )
 from apps.layered.samples import BODY, NAMES, PREFIXES, UNKNOWN, LayerShards, stack
 from apps.layered.settings import LayeredConfig, LayeredDataConfig, LayeredTaskConfig
+from apps.layered.surfaces import code_version, surfaces
 from bodymap.config import to_dict
 from bodymap.data.augment import Augment
 from bodymap.data.batch import Batch
@@ -32,12 +32,7 @@ from bodymap.errors import UserError
 from bodymap.losses.classification import classification_loss, part_weight
 from bodymap.losses.geodesic import geodesic_loss
 from bodymap.losses.layer import layer_loss
-from bodymap.surface import Template, colour, load_template, points
-
-
-def surfaces() -> dict[str, Template]:
-    """The surface of each layer, on the CPU."""
-    return {"body": load_template(), "upper": canonical("upper").surface, "lower": canonical("lower").surface}
+from bodymap.surface import colour, points
 
 
 class LayeredTask:
@@ -181,11 +176,6 @@ class LayeredTask:
         weight[:, 0][truth[:, 0] == UNKNOWN] = 0
         entropy = F.binary_cross_entropy_with_logits(logits.float(), (truth == 1).float(), reduction="none")
         return (entropy * weight).sum() / weight.sum().clamp(min=1)
-
-
-def code_version(of: dict[str, Template]) -> str:
-    """Of the three surfaces together."""
-    return " ".join(surface.code_version for surface in of.values())
 
 
 def mean_iou(found: Tensor, truth: Tensor, classes: Sequence[int] = range(len(NAMES))) -> Tensor:
