@@ -69,6 +69,7 @@ class LayeredBodyMap:
         self.device = bodymap.device
         self.net = net.to(self.device).eval().requires_grad_(False)
         self.surfaces = {name: surface.to(self.device) for name, surface in surfaces().items()}
+        self.code_version = code_version(self.surfaces)
         self.config = config or LayeredPredictorConfig()
 
     @classmethod
