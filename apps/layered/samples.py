@@ -9,26 +9,39 @@ One compact record, whatever made the picture (the people engine here, simulated
     triangle, upper_triangle, lower_triangle (H, W) int16: -1 where absent or unknown
     barycentric, upper_barycentric, lower_barycentric (H, W, 2) uint8, the first two corners in 1/255
 
-``python -m apps.layered.samples SHARDS -o DIR`` makes them of a folder of full samples (``python -m bodymap.data.shards
---format webdataset``); run it again when the folder has grown.
+    python -m apps.layered.samples engine --pack people.pack --count 4000 -o data/layers
+    python -m apps.layered.samples cloth runs/cloth --count 2000 -o data/cloth
+    python -m apps.layered.samples shards data/people_full -o data/converted
+
+The first two know every layer, hidden or not (``apps.layered.truth``). The last converts full samples (``python -m
+bodymap.data.shards --format webdataset``), which know garments only where they are visible; run it again when that
+folder has grown.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
 from bodymap.data.batch import Batch, Compact, compact
-from bodymap.data.shards import ShardDataset, write_shards
+from bodymap.data.shards import ShardDataset, ShardSettings, write_shards
+from bodymap.data.shards.index import sha256
 from bodymap.errors import UserError, run_command
+from bodymap.people.config import PeopleConfig
+from bodymap.people.pack import Pack
 from bodymap.types import LAYER_NAMES, Sample
+
+if TYPE_CHECKING:
+    from apps.layered.truth import LayeredSample, Wearer
 
 # What a picture shows at a pixel, in this order in every map and mask of this app.
 NAMES = ("background", "body", "upper", "lower")
@@ -170,8 +183,22 @@ def layer_sample(source: ShardDataset, index: int) -> Compact:
     return found if "upper_triangle" in found else layers_of(found)
 
 
+def compact_layers(sample: LayeredSample) -> Compact:
+    """A picture whose every layer is known, hidden or not, as a layer sample."""
+    result: Compact = {"image": sample.image, "layer": sample.mask.astype(np.int8)}
+    presence = []
+    for prefix, truth in zip(PREFIXES, (sample.body, sample.upper, sample.lower), strict=True):
+        # what furniture or another person hides is not there
+        triangle = np.where(sample.mask > 0, truth.triangle, -1)
+        corners = np.floor(np.clip(truth.barycentric[..., :2], 0, 1) * 255) * (triangle >= 0)[..., None]
+        result |= {f"{prefix}triangle": triangle.astype(np.int16), f"{prefix}barycentric": corners.astype(np.uint8)}
+        presence.append(np.where(triangle >= 0, PRESENT, ABSENT))
+    result["presence"] = np.stack(presence, -1).astype(np.int8)
+    return result
+
+
 class _Converted:
-    """Index -> layer sample; picklable."""
+    """Index -> layer sample of a folder of shards; picklable."""
 
     def __init__(self, folder: str) -> None:
         self.source = ShardDataset(folder)
@@ -180,23 +207,104 @@ class _Converted:
         return layer_sample(self.source, index)
 
 
+@dataclass(frozen=True)
+class _Engine:
+    """Index -> layer sample of a person of the engine; picklable."""
+
+    pack: str | None
+    settings: ShardSettings
+
+    def __call__(self, index: int) -> Compact:
+        from apps.layered.truth import engine_sample
+
+        settings = self.settings
+        config = PeopleConfig(size=settings.size)
+        start = settings.seed * 1_000_000
+        person, view = start + index // settings.views_per_person, start + index
+        pack = _pack(self.pack)
+        return compact_layers(engine_sample(person, view, view, view, pack=pack, config=config, split=settings.split))
+
+
+@dataclass(frozen=True)
+class _Cloth:
+    """Index -> layer sample of a frame of a cloth sequence; picklable. Consecutive ones show one person."""
+
+    folder: str
+    pack: str | None
+    settings: ShardSettings
+
+    def __call__(self, index: int) -> Compact:
+        settings = self.settings
+        group, view = divmod(index, settings.views_per_person)
+        rng = np.random.default_rng([settings.seed, index])
+        wearer = _wearer(self.folder, settings.split, group, self.pack, settings.size, settings.seed)
+        scene = settings.seed * 1_000_000 + index
+        return compact_layers(wearer.sample(int(rng.integers(len(wearer.sequence))), scene, scene))
+
+
+@functools.lru_cache(maxsize=1)
+def _pack(path: str | None) -> Pack:
+    return Pack.load(path) if path else Pack.load()
+
+
+@functools.lru_cache(maxsize=2)
+def _wearer(folder: str, split: str, group: int, pack: str | None, size: tuple[int, int], seed: int) -> Wearer:
+    from apps.layered.cloth.sequences import read_sequences
+    from apps.layered.truth import Wearer
+
+    sequences = read_sequences(folder, split)
+    if not sequences:
+        raise UserError(f"{folder} holds no sequences of the split {split}; simulate some more.")
+    sequence = sequences[group % len(sequences)]
+    return Wearer(sequence, seed * 1_000_000 + group, _pack(pack), PeopleConfig(size=size))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m apps.layered.samples",
-        description="Layer samples of a folder of the people engine's full samples.",
-    )
-    parser.add_argument("shards", metavar="SHARDS", help="written by python -m bodymap.data.shards --format webdataset")
-    parser.add_argument("-o", "--out", required=True, metavar="DIR", type=Path, help="folder for the layer samples")
-    options = parser.parse_args(arguments)
-    make = _Converted(options.shards)
-    write_shards(
-        make,
-        len(make.source),
-        options.out,
-        replace(make.source.settings, format="safetensors"),
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
+    options = _parser().parse_args(arguments)
+    if options.command == "shards":
+        make: Any = _Converted(options.folder)
+        count, settings = len(make.source), replace(make.source.settings, format="safetensors")
+    else:
+        if options.count < 1 or options.views_per_person < 1:
+            raise UserError("--count and --views-per-person must be at least 1.")
+        if options.pack is not None and not Path(options.pack).is_file():
+            raise UserError(f"The people pack {options.pack} does not exist; leave --pack out to use the small one.")
+        settings = ShardSettings(
+            pack=sha256(Path(options.pack)) if options.pack else "",
+            seed=options.seed,
+            size=tuple(options.size),
+            views_per_person=options.views_per_person,
+            split=options.split,
+        )
+        count = options.count
+        if options.command == "cloth":
+            make = _Cloth(options.folder, options.pack, settings)
+        else:
+            make = _Engine(options.pack, settings)
+    say = functools.partial(print, file=sys.stderr, flush=True)
+    write_shards(make, count, options.out, settings, options.workers, say=say)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m apps.layered.samples", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True, metavar="SOURCE")
+    engine = commands.add_parser("engine", help="people of the engine, every layer known")
+    cloth = commands.add_parser("cloth", help="frames of simulated cloth, every layer known")
+    cloth.add_argument("folder", metavar="DIR", help="written by python -m apps.layered.simulate")
+    shards = commands.add_parser("shards", help="full samples that are there already")
+    shards.add_argument("folder", metavar="DIR", help="of python -m bodymap.data.shards --format webdataset")
+    for command in (engine, cloth, shards):
+        command.add_argument("-o", "--out", required=True, metavar="DIR", help="folder for the layer samples")
+        command.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    for command in (engine, cloth):
+        command.add_argument("--count", type=int, required=True, help="number of samples")
+        command.add_argument("--pack", metavar="FILE", help="people pack (default: the small one that ships)")
+        command.add_argument("--seed", type=int, default=1, help="of everything (default: %(default)s)")
+        command.add_argument("--split", choices=("train", "test"), default="train", help="(default: %(default)s)")
+        command.add_argument("--views-per-person", type=int, default=4, help="(default: %(default)s)")
+        command.add_argument("--size", type=int, nargs=2, default=(320, 240), metavar=("HEIGHT", "WIDTH"))
+    return parser
 
 
 if __name__ == "__main__":
