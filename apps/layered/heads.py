@@ -8,6 +8,7 @@ and what is there. Unless the network is RGB-only, each layer's scores start fro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ LAYERS = NAMES[1:]
 # Values of a semantic mask beside those of NAMES
 PERSON, ANYTHING = 4, -1  # the person, in who knows what layer; nothing known
 CONDITIONS = len(NAMES) + 1
+_START_WIDTH = 0.02  # of the scores' peak, in colour
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class LayeredNet(nn.Module):
         self.visible = nn.Conv2d(edge, len(NAMES), 1)
         self.presence = nn.Conv2d(edge, len(LAYERS), 1)
         self.score_heads = nn.ModuleDict({name: ScoreHead(config.heads, fine, config.match) for name in LAYERS})
+        if config.match:
+            # the match is nearly right: the peak starts narrow enough for the decoder to keep its place
+            for head in self.score_heads.values():
+                nn.init.constant_(head.width.bias, math.log(_START_WIDTH))
 
     def forward(
         self,

@@ -164,7 +164,11 @@ class LayeredBodyMap:
 
         maps: dict[str, Correspondence | None] = {}
         for index, name in enumerate(LAYERS, start=BODY):
-            region = (visible == index) | (there[index - 1] & (visible > 0))
+            region = visible == index
+            if name == "body":
+                region = there[0] & (visible > 0)  # what is carried shows as body, but is none
+            elif self.net.config.hidden:
+                region |= there[index - 1] & (visible > 0)
             if name != "body" and not (visible == index).any():
                 maps[name] = None
                 continue
@@ -227,7 +231,8 @@ class _Frame:
         x = (left + (np.arange(shape[1]) + 0.5) * (right - left) / shape[1]).astype(int)
         grid = y[:, None], x[None, :]
         known = single.mask[grid]
-        match = np.concatenate([single.colour[grid] / np.float32(255), known[..., None]], -1).astype(np.float32)
+        sure = np.where(known, np.maximum(single.confidence[grid], 1e-3), 0)
+        match = np.concatenate([single.colour[grid] / np.float32(255), sure[..., None]], -1).astype(np.float32)
         return cls(
             box=box,
             size=size,

@@ -15,6 +15,8 @@ class LayeredConfig:
         base: the BodyMap weights whose coarse stage is built upon.
         match: each layer's scores start from the single-layer match of the same pixel, carried over to the layer's
             surface; the network learns by how much to trust it. False is the paper's RGB-only.
+        hidden: whether it was trained on pictures that tell where garments are hidden; False: the predictor takes a
+            garment to be where it is visible.
         features: channels from the coarsest level up to stride 4.
         fine: channels at stride 2, from which places are computed.
         edge: channels at full resolution, from which layers are.
@@ -23,6 +25,7 @@ class LayeredConfig:
 
     base: str = "small"
     match: bool = True
+    hidden: bool = True
     features: int = 96
     fine: int = 64
     edge: int = 16
@@ -72,13 +75,16 @@ class LayeredDataConfig:
 
 @dataclass(frozen=True)
 class LayeredLosses:
-    """lambda of each term; ``unseen``: of saying that a garment is there where another layer hides what is known."""
+    """lambda of each term.
+
+    ``unseen``: what it counts that a garment is absent where another layer is visible and nobody knows.
+    """
 
     classification: float = 1.0
     geodesic: float = 1.0
     visible: float = 1.0
     presence: float = 0.5
-    unseen: float = 0.05
+    unseen: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,13 @@ class LayeredTaskConfig:
     Attributes:
         pixels: a batch and layer for the classification; ``geodesic_pixels`` of these for L_geo.
         covered: the most of the body's pixels that lie under clothes, as a share.
+        better: share of the images whose match is the truth with small mistakes: at prediction the match is BodyMap's,
+            which is better than the coarse stage's in training.
     """
 
     pixels: int = 1500
     geodesic_pixels: int = 192
     covered: float = 0.5
+    better: float = 0.5
     masks: MaskConfig = field(default_factory=MaskConfig)
     losses: LayeredLosses = field(default_factory=LayeredLosses)
