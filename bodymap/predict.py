@@ -1,11 +1,13 @@
-"""The command: photographs in, correspondence maps out.
+"""The command: photographs or films in, correspondence maps out.
 
     python -m bodymap.predict PHOTO... -o DIR [--mask FILE] [--all]
+    python -m bodymap.predict FILM... -o DIR [--all] [--arrays]
 
 writes for each photo ``DIR/<stem>_map.png`` (colour code), ``<stem>_overlay.png`` and ``<stem>.npz`` (loads back with
 bodymap.correspondence_io); with ``--all`` one set a person: ``<stem>_0_map.png``, ``<stem>_1_map.png``, ... With
 ``--format iuv --adapter densepose.npz`` it writes instead ``<stem>_iuv.png``, DensePose's IUV picture
-(bodymap.densepose).
+(bodymap.densepose). Of a film it writes ``<stem>_map.mp4`` and ``<stem>_overlay.mp4``, each frame steadied by the one
+before, and with ``--arrays`` each frame's npz into ``DIR/<stem>/``.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from bodymap.densepose.adapter import Adapter
     from bodymap.predictor import BodyMap
     from bodymap.types import Correspondence
+    from bodymap.visual.video import Film
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,22 +46,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.files import output_folder
     from bodymap.foreground import build_foreground, read_mask
     from bodymap.photo import open_image, read_photo
+    from bodymap.visual.video import is_film, open_film
     from bodymap.weights import find
 
     photos = list({path.resolve(): path for path in options.photos}.values())
     if len(photos) < len(options.photos):
         print("note: photos that were given twice are mapped once", file=sys.stderr)
     _check_names(photos, options.output)
+    films = {path: open_film(path) for path in photos if is_film(path)}
     for path in photos:
-        image = open_image(path)
-        image.close()
+        if path not in films:
+            image = open_image(path)
+            image.close()
+    _check_films(films, options)
     if options.mask is not None:
         if len(photos) > 1 or options.all:
             raise UserError("--mask shows one person in one photo: give one photo, without --all.")
         picture = read_photo(photos[0])
         mask = read_mask(options.mask, picture.shape[:2])
     else:
-        picture = read_photo(photos[0]) if len(photos) == 1 else None
+        picture = read_photo(photos[0]) if len(photos) == 1 and not films else None
         mask = None
     check_size(options.size)
     adapter = _adapter(options)
@@ -78,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failures: list[UserError] = []
     for path in photos:
         try:
+            if path in films:
+                write_film_maps(model, films[path], options.output, path.stem, options.all, options.arrays)
+                continue
             photo = picture if picture is not None else read_photo(path)
             for stem, person in _people(model, photo, mask, options.all, path):
                 folder = output_folder(options.output)
@@ -136,6 +147,65 @@ def write(correspondence: Correspondence, photo: np.ndarray, folder: Path, stem:
         ) from None
 
 
+def write_film_maps(
+    model: BodyMap, film: Film, output: Path, stem: str, everyone: bool = False, arrays: bool = False
+) -> None:
+    """Writes ``<stem>_map.mp4`` and ``<stem>_overlay.mp4``, with everybody who is followed in both.
+
+    Args:
+        arrays: also each frame's map, ``<stem>/00000.npz``; with ``everyone`` ``<stem>/00000_0.npz``, by person.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from bodymap.correspondence_io import save_correspondence
+    from bodymap.files import atomic_path, output_folder
+    from bodymap.tracking import follow
+    from bodymap.visual import colour_map, overlay
+    from bodymap.visual.video import open_mp4
+
+    folder = output_folder(output)
+    files = {what: folder / f"{stem}_{what}.mp4" for what in ("map", "overlay")}
+    pictures = film.frames()
+    missed = count = 0
+    with ExitStack() as stack:
+        add = {what: stack.enter_context(open_mp4(file, film.fps)) for what, file in files.items()}
+        shown: deque[np.ndarray] = deque()
+
+        def passing() -> Iterator[np.ndarray]:
+            for frame in pictures:
+                shown.append(frame)
+                yield frame
+
+        progress = tqdm(follow(model, passing(), everyone), total=film.count, desc=stem, unit="frame")
+        for number, people in enumerate(progress):
+            frame = shown.popleft()
+            colours, mask = np.zeros_like(frame), np.zeros(frame.shape[:2], bool)
+            for which, person in people.items():
+                colours[person.mask] = colour_map(person)[person.mask]
+                mask |= person.mask
+                if arrays:
+                    name = f"{number:05d}_{which}.npz" if everyone else f"{number:05d}.npz"
+                    with atomic_path(output_folder(folder / stem) / name) as temporary:
+                        save_correspondence(person, temporary, model.template.code_version)
+            count, missed = count + 1, missed + (not people)
+            add["map"](colours)
+            add["overlay"](overlay(frame, colours, mask))
+        if missed == count:
+            raise UserError(f"No person was found in {film.path}; choose a film that shows one larger.")
+    seen = "everywhere" if not missed else f"in {count - missed} of {count} frames"
+    print(f"{film.path} -> {files['map']}, {files['overlay'].name} ({count} frames, somebody {seen})")
+
+
+def _check_films(films: Collection[Path], options: argparse.Namespace) -> None:
+    if options.arrays and not films:
+        raise UserError("--arrays is for films; of a photograph the npz is always written.")
+    if films and options.mask is not None:
+        raise UserError("--mask is for one photograph; a film's people are found and followed.")
+    if films and options.format != "maps":
+        raise UserError("--format iuv is for photographs; take the frames of the film as pictures.")
+
+
 def _adapter(options: argparse.Namespace) -> Adapter | None:
     """What turns maps into IUV pictures; None where nobody asked for them."""
     if options.format == "maps":
@@ -170,7 +240,7 @@ def _check_names(photos: Sequence[Path], folder: Path) -> None:
     for path in photos:
         if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
             raise UserError(f"{other} and {path} would be written under the same name; rename one, or map them apart.")
-    outputs = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png")
+    outputs = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png|_(map|overlay)\.mp4")
     for path in photos:
         for other in photos:
             ending = path.name.removeprefix(other.stem)
@@ -181,10 +251,10 @@ def _check_names(photos: Sequence[Path], folder: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bodymap.predict",
-        description="Maps each pixel of the people in photographs to a point on a template body.",
+        description="Maps each pixel of the people in photographs and films to a point on a template body.",
     )
     parser.add_argument(
-        "photos", metavar="PHOTO", nargs="+", type=Path, help="a photograph, of any size and orientation"
+        "photos", metavar="PHOTO", nargs="+", type=Path, help="a photograph or film, of any size and orientation"
     )
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the maps (made if missing)"
@@ -195,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", action="store_true", help="everybody in the photo, the largest first (default: the largest)"
     )
+    parser.add_argument("--arrays", action="store_true", help="of a film, also each frame's map as npz")
     parser.add_argument(
         "--format",
         choices=("maps", "iuv"),

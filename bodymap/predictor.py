@@ -23,11 +23,14 @@ from torch import Tensor
 
 from bodymap import foreground as masks
 from bodymap.cropping import DEFAULT, MULTIPLE, check_size, crop_of, pieces_of, resized, round_to
+from bodymap.decoding import Evidence as SurfaceEvidence
+from bodymap.decoding import decode_crop
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, expand, without
 from bodymap.foreground import people
 from bodymap.foreground.people import Evidence, FindingConfig, Person
 from bodymap.foreground.refine import RADIUS
+from bodymap.loading import choose_device, choose_dtype, load_network
 from bodymap.photo import name_of, read_photo
 from bodymap.types import LAYER_NAMES, Correspondence
 from bodymap.upsampling import fill_outside
@@ -41,8 +44,6 @@ if TYPE_CHECKING:
 
     Photo = str | os.PathLike | Image.Image | np.ndarray
     Mask = str | os.PathLike | Image.Image | np.ndarray
-
-_PIXELS = 1 << 12  # foreground pixels whose scores and evidence are held at a time
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class BodyMap:
         from bodymap.surface import load_template
 
         weights.find(source)
-        device, dtype = choose_device(device), _dtype(dtype)
+        device, dtype = choose_device(device), choose_dtype(dtype)
         if isinstance(foreground, str):
             foreground = masks.build_foreground(foreground)
         template = load_template()
@@ -258,6 +259,7 @@ class BodyMap:
         mask: Bool[np.ndarray, "height width"] | None = None,
         matte: Float32[np.ndarray, "height width"] | None = None,
         guide: Correspondence | None = None,
+        before: tuple[UInt8[np.ndarray, "height width rgb=3"], Reading] | None = None,
     ) -> Reading:
         """Runs the network on one person's crop.
 
@@ -267,6 +269,7 @@ class BodyMap:
             mask: exactly what is to be mapped.
             matte: another segmenter's matte of everybody in the photo.
             guide: see ``predict``.
+            before: the frame before in a film, and the reading of this person in it (``bodymap.tracking``).
         """
         size = photo.shape[:2]
         if mask is not None:
@@ -304,21 +307,35 @@ class BodyMap:
             probability, codes, valid, layer = self._coarse_answer(coarse, shape)
         else:
             condition = self._condition(coarse, shape, box, guide)
+            evidence: list[SurfaceEvidence] = []
             # a guide takes the coarse stage's place; an RGB-only network knows nothing of it
-            fused = coarse if guide is None and self.net.correspondence is not None else None
+            if coarse is not None and guide is None and self.net.correspondence is not None:
+                evidence += self._coarse_evidence(coarse, shape)
+            memory = None
+            if before is not None:
+                from bodymap.memory import recall
+
+                memory = recall(*before, photo, box, shape)
+                condition = memory.into_condition(condition)
+                evidence.append(memory.evidence(self.template))
             for _ in range(max(1, self.config.passes)):
                 with self._arithmetic():
                     answer = self.net(picture, soft, condition)
                 probability, layer = answer.foreground[0, 0].float().sigmoid(), answer.layer[0].float()
+                if memory is not None:
+                    probability = memory.steadied_foreground(probability)
                 wanted = probability * soft[0, 0].gt(0.05) if given is None else soft[0, 0].float()
-                codes, valid = self._decode(answer.features[0], wanted, fused)
+                codes, valid = self._decode(answer.features[0], wanted, evidence)
                 condition = torch.where(valid, codes.permute(2, 0, 1), torch.zeros_like(probability))[None]
             if self.config.fit:
-                from bodymap.fitting.feedback import body_samples
+                from bodymap.fitting.feedback import body_samples, evidence_of_body
 
                 expected = body_samples(self.template, codes, valid & (wanted > 0.5))
                 if expected is not None:
-                    codes, valid = self._decode(answer.features[0], wanted, fused, expected)
+                    evidence.append(evidence_of_body(self.template, expected))
+                    codes, valid = self._decode(answer.features[0], wanted, evidence)
+            if memory is not None:
+                codes = memory.steadied_codes(codes)
 
         if given is None:
             region = people.crop_region(person.region, box, shape, size)
@@ -369,45 +386,34 @@ class BodyMap:
             image = torch.where(known, values, image)
         return image
 
+    def _coarse_evidence(self, coarse: CSEOutput, shape: tuple[int, int]) -> list[SurfaceEvidence]:
+        """The coarse stage's posterior, to be decoded together with the scores."""
+        if self.config.coarse_weight <= 0:
+            return []
+
+        def says(pixels: Int[Tensor, "block pixel"], samples: Int[Tensor, "block candidate"] | None) -> Tensor:
+            place = torch.zeros_like(pixels), pixels // shape[1], pixels % shape[1]
+            return self.config.coarse_weight * self.net.evidence_at(coarse, place, shape, samples)
+
+        return [says]
+
     def _decode(
         self,
         features: Float[Tensor, "channel rows columns"],
         wanted: Float[Tensor, "rows columns"],
-        coarse: CSEOutput | None,
-        expected: Int[Tensor, "rows columns"] | None = None,
+        evidence: Sequence[SurfaceEvidence] = (),
     ) -> tuple[Float[Tensor, "rows columns 4"], Bool[Tensor, "rows columns"]]:
-        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one).
-
-        Where the coarse stage is given, its posterior and that of the scores decide together; ``expected``: the samples
-        that a fitted body has there (``fitting.feedback``).
-        """
-        from bodymap.surface import colour, points
-
-        rows, columns = wanted.shape
+        """Colour code and confidence of the pixels where ``wanted`` is high; and which those are (at least one)."""
         valid = wanted > min(self.config.decoded, float(wanted.max()) / 2)
         if not valid.any():
             valid = torch.ones_like(valid)
-        index = valid.flatten().nonzero()[:, 0]
         gathered = features.flatten(1).T
-        codes = torch.zeros(rows * columns, 4, device=self.device)
-        for block in index.split(_PIXELS):
-            with self._arithmetic():
-                scores = self.net.scores(gathered[block])
-            evidence = None
-            if coarse is not None and self.config.coarse_weight > 0:
-                place = torch.zeros_like(block), block // columns, block % columns
-                evidence = self.config.coarse_weight * self.net.evidence_at(coarse, place, (rows, columns))
-            if expected is not None:
-                from bodymap.fitting.feedback import log_likelihood
 
-                said = log_likelihood(self.template, expected.flatten()[block])
-                evidence = said if evidence is None else evidence + said
-            triangle, barycentric, confidence = colour.decode_scores(
-                self.template, scores.float(), "likelihood", evidence
-            )
-            code = points.code(self.template, triangle, barycentric)
-            codes[block] = torch.cat([code, confidence[:, None]], -1)
-        return codes.view(rows, columns, 4), valid
+        def scores(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n 3 256"]:
+            with self._arithmetic():
+                return self.net.scores(gathered[pixels])
+
+        return decode_crop(self.template, scores, valid, evidence), valid
 
     # --------------------------------------------------------------------------------------------------- 3. expand
 
@@ -435,58 +441,3 @@ class BodyMap:
     def _arithmetic(self):
         enabled = self.dtype is not None and self.dtype != torch.float32
         return torch.autocast(self.device.type, self.dtype if enabled else torch.bfloat16, enabled=enabled)
-
-
-# ----------------------------------------------------------------------------------------------------------- loading
-
-
-def load_network(source, template: Template) -> BodyMapNet:
-    """The network that weights (``bodymap.weights.Weights``) describe, filled with them.
-
-    Raises:
-        UserError: unknown keys in their configuration, or tensors that do not fit it.
-    """
-    from bodymap.config import from_dict
-    from bodymap.network import ModelConfig, build_model
-    from bodymap.weights import load_into
-
-    section = source.config.get("model")
-    if not isinstance(section, dict):
-        raise UserError(f'{source.path}: the configuration has no section "model", which describes the network.')
-    try:
-        net = build_model(from_dict(ModelConfig, section, f"{source.path}: model"), template)
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise UserError(f"{source.path}: no network can be built from the configuration ({error}).") from None
-    load_into(net, source.tensors, source=source.path)
-    return net
-
-
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """Checks that a device exists; None: a GPU where there is one.
-
-    Raises:
-        UserError: an unknown name, or a device that this machine lacks.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise UserError(f"{device!r} is not a device; use cpu, cuda, cuda:1 or mps.") from None
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(device.type, False):
-        raise UserError(f"The device {device} is not available on this machine; use cpu.")
-    return device
-
-
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if isinstance(dtype, str):
-        if dtype not in known:
-            raise UserError(f"{dtype!r} is not a number type for the network; use {', '.join(known)}.")
-        return known[dtype]
-    return dtype

@@ -20,6 +20,7 @@ from bodymap.correspondence_io import load_correspondence
 from bodymap.network import build_model
 from bodymap.predictor import BodyMap, PredictorConfig
 from bodymap.surface import load_template
+from bodymap.visual.video import open_film, write_film
 from bodymap.weights import save_weights
 
 PERSON = ("_map.png", "_overlay.png", ".npz")
@@ -213,3 +214,56 @@ def test_as_a_command(photos, tmp_path):
     assert missing.returncode == 2 and "does not exist" in missing.stderr and len(missing.stderr.splitlines()) == 1
     assert nothing.returncode == 2 and "usage" in nothing.stderr
     assert seconds < 6 and not (tmp_path / "o").exists()
+
+
+# ---------------------------------------------------------------------------------------------------------- films
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    """Four frames of one person who moves to the right."""
+    path = tmp_path_factory.mktemp("films") / "walk.gif"
+    frames = []
+    for k in range(4):
+        frame = np.empty((160, 200, 3), np.uint8)
+        frame[:] = BACKGROUND
+        frame[:, 20 + 6 * k : 140 + 6 * k] = code_photo(160).image
+        frames.append(frame)
+    # each pixel's colour is its truth: nothing that loses colours will do
+    Image.fromarray(frames[0]).save(path.with_suffix(".png"))
+    write_film(path, frames, fps=10)
+    return path
+
+
+def test_a_film(oracle, film, tmp_path, capsys):
+    assert run(film, "-o", tmp_path / "out", "--arrays") == 0
+    assert listing(tmp_path / "out") == ["walk", "walk_map.mp4", "walk_overlay.mp4"]
+    assert listing(tmp_path / "out" / "walk") == [f"{k:05d}.npz" for k in range(4)]
+    maps = open_film(tmp_path / "out" / "walk_map.mp4")
+    assert maps.count == 4 and maps.size == (160, 200) and maps.fps == pytest.approx(10)
+    masks = [load_correspondence(tmp_path / "out" / "walk" / f"{k:05d}.npz").mask for k in range(4)]
+    middles = [np.nonzero(mask)[1].mean() for mask in masks]
+    assert np.diff(middles) == pytest.approx([6, 6, 6], abs=1.5)
+    for frame, mask in zip(maps.frames(), masks, strict=True):
+        assert (frame.max(-1) > 60)[mask].mean() > 0.95 and (frame.max(-1) < 30)[~mask].mean() > 0.95
+    assert "4 frames, somebody everywhere" in capsys.readouterr().out
+
+
+def test_everybody_in_a_film(oracle, film, tmp_path):
+    assert run(film, "-o", tmp_path, "--all", "--arrays") == 0
+    assert listing(tmp_path / "walk") == [f"{k:05d}_0.npz" for k in range(4)]
+
+
+def test_mistakes_with_films(oracle, film, photos, tmp_path):
+    empty = tmp_path / "empty.mp4"
+    write_film(empty, [np.full((64, 64, 3), BACKGROUND, np.uint8)] * 3)
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    for arguments, message in (
+        ((empty,), "No person was found in .*empty.mp4"),
+        ((tmp_path / "broken.mp4",), "not a film"),
+        ((film, "--mask", photos / "mask.png"), "--mask is for one photograph"),
+        ((photos / "one.png", "--arrays"), "--arrays is for films"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(*arguments, "-o", tmp_path / "out")
+        assert not (tmp_path / "out").exists() or not listing(tmp_path / "out")

@@ -13,8 +13,9 @@ from support.sizes import PRESETS
 from bodymap import BodyMap, Correspondence, UserError
 from bodymap.config import to_dict
 from bodymap.foreground import Foreground
+from bodymap.loading import choose_device
 from bodymap.network import build_model
-from bodymap.predictor import PredictorConfig, choose_device
+from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template, points
 from bodymap.weights import save_weights
 

@@ -163,12 +163,14 @@ def canonical(name: str) -> Canonical:
     Raises:
         UserError: there is no such layer, or the file beside this module is missing or damaged.
     """
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
     if name not in LAYERS:
         raise UserError(f"There is no garment layer {name!r}; the layers are {' and '.join(LAYERS)}.")
     try:
-        raw = load_file(_FILE)
+        with safe_open(str(_FILE), "pt") as file:
+            version = file.metadata()["version"]
+            raw = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except Exception as error:
         raise UserError(f"{_FILE} cannot be read ({error}); run python -m apps.layered.make_canonical.") from None
     mine = {k.split(".", 1)[1]: v for k, v in raw.items() if k.startswith(name + ".")}
@@ -186,7 +188,7 @@ def canonical(name: str) -> Canonical:
         sample_geodesic=table + table.T,
         sample_eigenvectors=torch.zeros(count, 0),
         vertex_triangles=incident_triangles(value["triangles"], inner, len(value["vertices"])),
-        code_version=f"{name}-garment-1",
+        code_version=f"{name}-{version}",
         name=f"{name} garment",
     )
     return Canonical(name=name, surface=surface, **{**own, "hull": own["hull"] > 0})

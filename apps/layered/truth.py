@@ -292,7 +292,7 @@ class Wearer:
         posed = self.sequence.posed(frame, self.pack)
         starts = self.person.starts[self._first :]
         draped = tuple(zip(starts, self.sequence.cloth(frame), strict=True))
-        probe = self.person._skin(self.person.probe, posed)
+        probe = self.person.skinned(self.person.probe, posed)
         for start, vertices in draped:
             inside = (self.person.probe >= start) & (self.person.probe < start + len(vertices))
             probe[inside] = vertices[self.person.probe[inside] - start]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +19,7 @@ from bodymap.people.skinning import least_rotation, rotation_vector
 from bodymap.surface import Template, load_template
 from bodymap.types import Correspondence
 from bodymap.warping.fill import FilledTexture, fill_texture
+from bodymap.warping.fuse import fuse_textures
 from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import image_to_texture
 
@@ -107,10 +109,12 @@ def make_avatar(
     pack: Pack | None = None,
     template: Template | None = None,
     texture_size: int = 1024,
+    more: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]] = (),
 ) -> Avatar:
     """Takes shape, pose and texture of a photo's person; some seconds of a CPU core.
 
     Args:
+        more: further photos of the same person in the same clothes: they show what the first one hides.
         pack: whose bodies and poses are used; None: the shipped one.
 
     Raises:
@@ -119,7 +123,12 @@ def make_avatar(
     template = template if template is not None else load_template()
     fit = fit_body(correspondence, pack)
     displacement = clothe(fit, correspondence)
-    partial = image_to_texture(template, photo, correspondence, texture_size, smooth=smoothing_reach(correspondence))
+    partial = fuse_textures(
+        [
+            image_to_texture(template, picture, seen, texture_size, smooth=smoothing_reach(seen))
+            for picture, seen in ((photo, correspondence), *more)
+        ]
+    )
     if not bool(partial.seen.any()):
         raise UserError("Too little of the person is seen to take a texture from; choose a larger photo.")
     return Avatar(template, fit, displacement, fill_texture(template, partial))

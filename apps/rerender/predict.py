@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from apps.rerender.avatar import Avatar
     from bodymap.predictor import BodyMap
+    from bodymap.visual.video import Film
 
     Bodies = list[np.ndarray]
 
 _SIZES, _TEXTURES = (64, 2048), (128, 4096)
 _MOST_FRAMES = 3000
+_FRAMES, _FPS = 250, 25.0  # where nothing else is said
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # -- everything that can be refused is refused before the slow part starts --
     from bodymap.photo import open_image, read_photo
-    from bodymap.visual.video import check_film, write_film
+    from bodymap.visual.video import check_film, open_film, write_film
     from bodymap.weights import find
 
     output = check_film(options.output)
@@ -45,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--size must lie between {_SIZES[0]} and {_SIZES[1]} pixels, not {options.size}.")
     if not _TEXTURES[0] <= options.texture <= _TEXTURES[1]:
         raise UserError(f"--texture must lie between {_TEXTURES[0]} and {_TEXTURES[1]} texels, not {options.texture}.")
-    if not 1 <= options.fps <= 240:
+    if options.fps is not None and not 1 <= options.fps <= 240:
         raise UserError(f"--fps must lie between 1 and 240, not {options.fps:g}.")
     if options.frames is not None and not 1 <= options.frames <= _MOST_FRAMES:
         raise UserError(f"--frames must lie between 1 and {_MOST_FRAMES}, not {options.frames}.")
-    for path in (options.photo, options.pose):
+    for path in (options.photo, options.pose, *options.also):
         if path is not None:
             open_image(path).close()
             if path.resolve() == output.resolve():
@@ -63,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from bodymap.people.assets.poses import read_bvh
 
         bvh = read_bvh(options.motion)
+    film = None if options.driving is None else open_film(options.driving)
+    if film is not None and film.path.resolve() == output.resolve():
+        raise UserError(f"The output {output} would replace the film that is read; choose another name.")
+    fps = options.fps or (_FPS if film is None else film.fps)
     find(options.weights)
     photo = read_photo(options.photo)
 
@@ -74,16 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.predictor import BodyMap
 
     model = BodyMap.from_pretrained(options.weights, device=options.device)
-    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture)
+    more = [(read_photo(path), model.predict(path)) for path in options.also]
+    avatar = make_avatar(photo, model.predict(options.photo, options.mask), texture_size=options.texture, more=more)
     if options.pose is not None:
         bodies = _like_photo(avatar, model, options.pose)
     elif bvh is not None:
-        bodies = _moving(avatar, bvh, options)
+        bodies = _moving(avatar, bvh, fps, options.frames)
+    elif film is not None:
+        bodies = _driven(avatar, model, film, options.frames)
     else:
         bodies = _turning(avatar, options)
     camera = frame_camera(avatar.fit.camera, bodies, options.size)
     frames = (render(avatar, body, camera) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2))
-    written = write_film(output, frames, options.fps)
+    written = write_film(output, frames, fps)
     if options.export is not None:
         from apps.rerender.export import write_mesh
 
@@ -113,15 +122,34 @@ def _like_photo(avatar: Avatar, model: BodyMap, path: Path) -> Bodies:
     return [avatar.posed(fit_body(model.predict(path)).state.local, own_root=True)]
 
 
-def _moving(avatar: Avatar, bvh, options: argparse.Namespace) -> Bodies:
+def _moving(avatar: Avatar, bvh, fps: float, count: int | None) -> Bodies:
     import numpy as np
 
     from bodymap.people.assets.poses import retarget_bvh
 
-    step = max(1, round(1 / (bvh.frame_time * options.fps)))
-    every = np.arange(0, len(bvh.frames), step)[: options.frames or 250]
+    step = max(1, round(1 / (bvh.frame_time * fps)))
+    every = np.arange(0, len(bvh.frames), step)[: count or _FRAMES]
     pack = avatar.fit.pack
     return [avatar.posed(local) for local in retarget_bvh(bvh, pack.bones, pack.base_heads, every)]
+
+
+def _driven(avatar: Avatar, model: BodyMap, film: Film, count: int | None) -> Bodies:
+    from itertools import islice
+
+    from tqdm import tqdm
+
+    from apps.rerender.driving import driven, fit_motion
+    from bodymap.tracking import follow
+
+    count = count or _FRAMES
+    maps = (people.get(0) for people in follow(model, islice(film.frames(), count)))
+    try:
+        motion = fit_motion(tqdm(maps, total=min(count, film.count), desc=str(film.path), unit="frame"))
+    except UserError as error:
+        raise UserError(f"{film.path}: {error}") from None
+    if motion.missing:
+        print(f"note: nobody could be followed in {motion.missing} frames of {film.path}", file=sys.stderr)
+    return driven(avatar, motion)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,13 +157,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m apps.rerender.predict", description="The person of a photograph in a new view or pose."
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument(
+        "--also", type=Path, nargs="+", default=[], metavar="PHOTO", help="more photos of this person in these clothes"
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--turn", type=float, default=360.0, metavar="DEG", help="about the vertical (%(default)s)")
     what.add_argument("--pose", type=Path, metavar="PHOTO", help="as the person of another photograph stands")
     what.add_argument("--motion", type=Path, metavar="BVH", help="a motion capture file")
+    what.add_argument("--driving", type=Path, metavar="FILM", help="as the person of a film moves")
     parser.add_argument("-o", "--output", type=Path, default=Path("rerender.mp4"), help="mp4, gif, webp or png")
-    parser.add_argument("--frames", type=int, metavar="N", help="of the film (72 of a turn, at most 250 of a motion)")
-    parser.add_argument("--fps", type=float, default=25.0, help="pictures a second (%(default)s)")
+    parser.add_argument("--frames", type=int, metavar="N", help="of the result (72 of a turn, at most 250 of a motion)")
+    parser.add_argument("--fps", type=float, help=f"pictures a second ({_FPS:g}, or those of the driving film)")
     parser.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of the film (%(default)s)")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="the person in white, where several are in the photo")
     parser.add_argument("--texture", type=int, default=1024, metavar="PX", help="texels each way (%(default)s)")

@@ -5,6 +5,8 @@ A body has one left hand, on the left: what the network is in two minds about, t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -59,7 +61,12 @@ def body_samples(
     return torch.from_numpy(sample[tuple(nearest)]).to(t.device)
 
 
-def log_likelihood(t: Template, expected: Int[Tensor, " point"]) -> Float[Tensor, "point sample"]:
-    """Of all samples, for points that a fit expects at these."""
-    near = torch.exp(t.sample_geodesic[expected] ** 2 / (-2 * _SIGMA**2))
-    return _WEIGHT * torch.log(near + _FLOOR)
+def evidence_of_body(
+    t: Template, expected: Int[Tensor, "rows columns"]
+) -> Callable[[Int[Tensor, "block pixel"], Int[Tensor, "block candidate"] | None], Tensor]:
+    """``decoding.Evidence`` of ``body_samples``."""
+
+    def says(pixels: Int[Tensor, "block pixel"], samples: Int[Tensor, "block candidate"] | None) -> Tensor:
+        return _WEIGHT * colour.evidence_near(t, expected.flatten()[pixels], _SIGMA, _FLOOR, samples)
+
+    return says

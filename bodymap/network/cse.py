@@ -194,10 +194,10 @@ class CSEStage(nn.Module):
 
     def distance(
         self,
-        embedding: Float[Tensor, "n dim"],
-        mirrored: Float[Tensor, "n dim"] | None,
+        embedding: Float[Tensor, "*batch n dim"],
+        mirrored: Float[Tensor, "*batch n dim"] | None,
         samples: tuple[Tensor, Tensor | None],
-    ) -> Float[Tensor, "n s"]:
+    ) -> Float[Tensor, "*batch n s"]:
         """Of pixels to the samples (``sample_embeddings``); with what the mirror image says, the mean of both: divided
         by -sigma it is the mean of both log posteriors, but for constants."""
         vertices, opposite = samples
@@ -215,10 +215,13 @@ class CSEStage(nn.Module):
         return (mass[..., None] * code).sum(1) / mass.sum(-1, keepdim=True), mass.sum(-1) / total
 
 
-def embedding_distance(pixels: Float[Tensor, "n dim"], vertices: Float[Tensor, "s dim"]) -> Float[Tensor, "n s"]:
+def embedding_distance(
+    pixels: Float[Tensor, "*batch n dim"], vertices: Float[Tensor, "*batch s dim"]
+) -> Float[Tensor, "*batch n s"]:
     """|e - e_v| between unit vectors, by sqrt(2 - 2 e . e_v); always in float32, whose gradient stays finite at 0."""
     with torch.autocast(pixels.device.type, enabled=False):
-        square = torch.addmm(pixels.new_full((), 2.0).float(), pixels.float(), vertices.float().T, alpha=-2)
+        add = torch.addmm if pixels.ndim == 2 else torch.baddbmm
+        square = add(pixels.new_full((), 2.0).float(), pixels.float(), vertices.float().mT, alpha=-2)
         return square.clamp(min=1e-6).sqrt()
 
 
@@ -283,17 +286,24 @@ def _embedding_at(
 def evidence_at(
     stage: CSEStage,
     output: CSEOutput,
-    pixels: tuple[Int[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]],
+    pixels: tuple[Int[Tensor, "*batch n"], Int[Tensor, "*batch n"], Int[Tensor, "*batch n"]],
     size: tuple[int, int],
-) -> Float[Tensor, "n s"]:
+    samples: Int[Tensor, "*batch candidate"] | None = None,
+) -> Float[Tensor, "*batch n s"]:
     """What the stage says of single pixels: the samples' log likelihoods, up to a constant a pixel.
 
     Args:
         pixels: (image, row, column) of each.
         size: (height, width) of the image in pixels; that which the output was computed from, up to scale.
+        samples: only these, for each pixel of the same place in the batch; None: all of them.
     """
-    distance = stage.distance(*_embeddings_at(output, pixels, size), stage.sample_embeddings())
-    return distance.mul_(-1 / stage.config.sigma)
+    embeddings = _embeddings_at(output, tuple(one.flatten() for one in pixels), size)
+    vertices = stage.sample_embeddings()
+    if samples is not None:
+        vertices = tuple(one if one is None else one[samples] for one in vertices)
+        embeddings = tuple(one if one is None else one.view(*pixels[0].shape, -1) for one in embeddings)
+    distance = stage.distance(*embeddings, vertices)
+    return distance.mul_(-1 / stage.config.sigma).view(*pixels[0].shape, -1)
 
 
 def _embeddings_at(

@@ -137,10 +137,14 @@ class BodyMapNet(nn.Module):
         return correspondence_image(self.cse, cse, size)
 
     def evidence_at(
-        self, cse: CSEOutput, pixels: tuple[Int[Tensor, " n"], ...], size: tuple[int, int]
-    ) -> Float[Tensor, "n s"]:
-        """The CSE stage's log likelihoods of the surface samples at single pixels (image, row, column)."""
-        return evidence_at(self.cse, cse, pixels, size)
+        self,
+        cse: CSEOutput,
+        pixels: tuple[Int[Tensor, "*batch n"], ...],
+        size: tuple[int, int],
+        samples: Int[Tensor, "*batch candidate"] | None = None,
+    ) -> Float[Tensor, "*batch n s"]:
+        """The CSE stage's log likelihoods of the surface samples (None: all) at single pixels (image, row, column)."""
+        return evidence_at(self.cse, cse, pixels, size, samples)
 
 
 def build_model(config: ModelConfig, template: Template) -> BodyMapNet:

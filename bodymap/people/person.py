@@ -85,7 +85,7 @@ class Person:
         for piece, start in zip(self.pieces, self.starts, strict=True):
             if piece.drape is not None:
                 draped.append((start, piece.drape(_some_skin(self.pieces[0], piece.drape, posed), posed)))
-        probe = self._skin(self.probe, posed)
+        probe = self.skinned(self.probe, posed)
         for start, vertices in draped:
             inside = (self.probe >= start) & (self.probe < start + len(vertices))
             probe[inside] = vertices[self.probe[inside] - start]
@@ -98,12 +98,13 @@ class Person:
         Wrinkles, which the renderer adds, are not in them.
         """
         placed = self.place(pack, local)
-        vertices = self._skin(np.arange(len(self.mesh.vertices)), placed.posed)
+        vertices = self.skinned(np.arange(len(self.mesh.vertices)), placed.posed)
         for start, hanging in placed.draped:
             vertices[start : start + len(hanging)] = hanging
         return vertices, placed.posed
 
-    def _skin(self, ids: np.ndarray, posed: Posed) -> np.ndarray:
+    def skinned(self, ids: Int[np.ndarray, " some"], posed: Posed) -> Float[np.ndarray, "some xyz=3"]:
+        """Some of the mesh's vertices moved by the bones alone: draped pieces stay where their bones take them."""
         m = self.mesh
         return skin(m.vertices.numpy()[ids], m.index.numpy()[ids], m.weight.numpy()[ids], posed.transform)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bodymap.surface import points
@@ -78,11 +78,31 @@ def decode_scores(
     return tuple(torch.cat(parts) for parts in zip(*blocks, strict=True))  # type: ignore[return-value]
 
 
+def evidence_near(
+    t: Template,
+    expected: Int[Tensor, "*batch point"],
+    sigma: float,
+    floor: float,
+    samples: Int[Tensor, "*batch candidate"] | None = None,
+) -> Float[Tensor, "*batch point candidate"]:
+    """Evidence of somebody who expects points at given samples: log likelihoods of ``samples`` (None: of all).
+
+    Args:
+        sigma: of the guess, metres along the surface.
+        floor: likelihood, relative to the guess', of any other place: the guess may be wrong altogether.
+    """
+    if samples is None:
+        distance = t.sample_geodesic[expected]
+    else:
+        distance = t.sample_geodesic[expected[..., :, None], samples[..., None, :]]
+    return torch.log(torch.exp(distance**2 / (-2 * sigma**2)) + floor)
+
+
 def _decode_likelihood(t: Template, scores: Tensor, evidence: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     # to find the place, each sample's nearest bin is enough; samples lead, so that rows are copied whole
     log_p = scores.float().log_softmax(-1)
     rows = log_p.permute(1, 2, 0).contiguous()
-    bins = (t.sample_code * (BINS - 1)).round().long()
+    bins = _nearest_bins(t)
     likelihood = rows[0][bins[:, 0]]
     likelihood += rows[1][bins[:, 1]]
     likelihood += rows[2][bins[:, 2]]
@@ -95,31 +115,86 @@ def _decode_likelihood(t: Template, scores: Tensor, evidence: Tensor | None) -> 
     mass = p.gather(0, near.clamp_min(0)).masked_fill(near < 0, 0)
     confidence = mass.sum(0) / p.sum(0)
 
-    # within the window around the sample's own code the channels are single-peaked: their expectation beats the bins
-    centre = t.code[t.samples[best]] * (BINS - 1)
-    colours, _, peaked = _windowed_expectation(log_p.exp(), centre)
+    mean = (
+        None if evidence is None else (mass[..., None] * t.sample_code[near.clamp_min(0)]).sum(0) / mass.sum(0)[:, None]
+    )
+    return *_place_near(t, log_p, best, mean), confidence.clamp(0, 1)
+
+
+def sample_scores(t: Template, log_p: Float[Tensor, "*batch 3 256"]) -> Float[Tensor, "*batch sample"]:
+    """Of each sample the sum over the channels of its nearest bin's log probability."""
+    bins = _nearest_bins(t)
+    return sum(log_p[..., c, :][..., bins[:, c]] for c in range(3))
+
+
+def decode_among(
+    t: Template,
+    log_p: Float[Tensor, "block pixel 3 256"],
+    among: Int[Tensor, "block candidate"],
+    evidence: Float[Tensor, "block pixel candidate"] | None,
+    unseen: Float[Tensor, " block"],
+) -> tuple[Int[Tensor, " point"], Float[Tensor, "point 3"], Float[Tensor, " point"]]:
+    """As ``decode_scores`` by likelihood, where all pixels of a block lie near some of the samples: only those are
+    weighed.
+
+    Args:
+        log_p: of the bins.
+        evidence: of the candidates.
+        unseen: about which share of the posterior all other samples have.
+
+    Returns:
+        triangle, barycentric, confidence of each pixel, block after block.
+    """
+    bins = _nearest_bins(t)[among]
+    size = *log_p.shape[:2], among.shape[1]
+    likelihood = log_p[:, :, 0].gather(-1, bins[:, None, :, 0].expand(size))
+    for c in (1, 2):
+        likelihood += log_p[:, :, c].gather(-1, bins[:, None, :, c].expand(size))
     if evidence is not None:
+        likelihood.add_(evidence).mul_(FUSED_TEMPER)
+    top, choice = likelihood.max(-1, keepdim=True)
+    best = among[:, None].expand(size).gather(-1, choice)
+    near = _is_near(t)[best, among[:, None]]
+    p = likelihood.sub_(top).clamp_(min=-40).exp_()
+    mass = p * near
+    confidence = mass.sum(-1) / p.sum(-1) * (1 - unseen[:, None])
+    mean = None
+    if evidence is not None:
+        mean = (torch.bmm(mass, t.sample_code[among]) / mass.sum(-1, keepdim=True)).flatten(0, 1)
+    return *_place_near(t, log_p.flatten(0, 1), best.flatten(), mean), confidence.clamp(0, 1).flatten()
+
+
+def _place_near(
+    t: Template, log_p: Float[Tensor, "point 3 256"], best: Int[Tensor, " point"], mean: Float[Tensor, "point 3"] | None
+) -> points.SurfacePoints:
+    """The exact place about the likeliest sample.
+
+    Args:
+        mean: the colours' posterior mean over the samples around, where evidence was heard.
+    """
+    # within the window around the sample's own code the channels are single-peaked: their expectation beats the bins
+    colours, _, peaked = _windowed_expectation(log_p, t.code[t.samples[best]] * (BINS - 1))
+    if mean is not None:
         # evidence has no channels: where theirs hardly peak, the posterior mean over the samples around says more
-        mean = (mass[..., None] * t.sample_code[near.clamp_min(0)]).sum(0) / mass.sum(0)[:, None]
         colours = torch.lerp(mean, colours, peaked)
-    return *_project_near(t, colours, best), confidence.clamp(0, 1)
+    return _project_near(t, colours, best)
 
 
 def _decode_expectation(t: Template, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    p = scores.float().softmax(-1)
-    colours, mass, _ = _windowed_expectation(p, p.argmax(-1).to(p.dtype))
+    log_p = scores.float().log_softmax(-1)
+    colours, mass, _ = _windowed_expectation(log_p, log_p.argmax(-1).to(log_p.dtype))
     return *decode_colour(t, colours), mass.prod(-1)
 
 
 def _windowed_expectation(
-    p: Float[Tensor, "point 3 256"], centre: Float[Tensor, "point 3"]
+    log_p: Float[Tensor, "point 3 256"], centre: Float[Tensor, "point 3"]
 ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, "point 3"], Float[Tensor, "point 3"]]:
     """(colour in [0, 1], mass, peaked): each channel's mean over the bins within WINDOW of the centre, the mass found
     there, and from 0 to 1 how much narrower it is than a flat window."""
-    offsets = torch.arange(-WINDOW, WINDOW + 1, device=p.device)
+    offsets = torch.arange(-WINDOW, WINDOW + 1, device=log_p.device)
     bins = centre.round().long()[..., None] + offsets
     valid = (bins >= 0) & (bins < BINS)
-    weight = p.gather(-1, bins.clamp(0, BINS - 1)) * valid
+    weight = log_p.gather(-1, bins.clamp(0, BINS - 1)).exp() * valid
     mass = weight.sum(-1)
     # no mass at all (a channel that contradicts the other two): stay at the centre
     mean = (weight * bins).sum(-1) / mass.clamp_min(1e-8)
@@ -137,6 +212,19 @@ def _project_near(
     distance = (t.code[candidates] - colours[:, None]).square().sum(-1)
     nearest = candidates.gather(1, distance.topk(2, largest=False).indices)
     return points.project_on(t, t.code, colours, t.vertex_triangles[nearest].flatten(1))
+
+
+def _nearest_bins(t: Template) -> Int[Tensor, "sample 3"]:
+    if "nearest_bins" not in t.cache:
+        t.cache["nearest_bins"] = (t.sample_code * (BINS - 1)).round().long()
+    return t.cache["nearest_bins"]
+
+
+def _is_near(t: Template) -> Bool[Tensor, "sample sample"]:
+    """Which samples lie within CONFIDENCE_RADIUS of each other."""
+    if "is_near" not in t.cache:
+        t.cache["is_near"] = t.sample_geodesic <= CONFIDENCE_RADIUS
+    return t.cache["is_near"]
 
 
 def _sample_bins(t: Template) -> tuple[Int[Tensor, "sample 3"], Float[Tensor, "sample 3"]]:

@@ -9,6 +9,7 @@ Textures are (T, T, C) tensors on the template's device, uv with v down, texel c
 
 from bodymap.warping.atlas import Atlas, get_atlas, sample_texture
 from bodymap.warping.fill import FilledTexture, fill_texture
+from bodymap.warping.fuse import fuse_textures
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import WarpedTexture, look_up, texture_to_image
@@ -19,6 +20,7 @@ __all__ = [
     "PartialTexture",
     "WarpedTexture",
     "fill_texture",
+    "fuse_textures",
     "get_atlas",
     "image_to_texture",
     "look_up",

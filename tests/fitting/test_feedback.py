@@ -5,7 +5,7 @@ import torch
 from support.oracle import Oracle, code_photo
 
 from bodymap import BodyMap
-from bodymap.fitting.feedback import body_samples, log_likelihood
+from bodymap.fitting.feedback import body_samples, evidence_of_body
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template, points
 
@@ -32,10 +32,13 @@ def test_a_leg_that_was_taken_for_the_other_is_expected_to_be_itself():
     distance = t.sample_geodesic[expected[mask], true]
     assert distance.median() < 0.05 and distance[swapped].median() < 0.08
 
-    said = log_likelihood(t, expected[mask][:50])
-    assert said.shape == (50, len(t.samples))
-    assert torch.equal(said.argmax(1), expected[mask][:50])
-    assert torch.isfinite(said).all()
+    pixels = mask.flatten().nonzero()[:48, 0].view(3, 16)
+    said = evidence_of_body(t, expected)(pixels, None)
+    assert said.shape == (3, 16, len(t.samples)) and torch.isfinite(said).all()
+    assert torch.equal(said.argmax(-1), expected.flatten()[pixels])
+    some = torch.randint(0, len(t.samples), (3, 20), generator=torch.Generator().manual_seed(0))
+    asked = evidence_of_body(t, expected)(pixels, some)
+    assert torch.equal(asked, said.gather(-1, some[:, None].expand(3, 16, 20)))
 
 
 def test_nonsense_is_left_alone():

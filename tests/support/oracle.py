@@ -76,11 +76,13 @@ class Oracle(nn.Module):
         image = torch.cat([output.embedding * inside, inside.float()], 1)
         return F.interpolate(image, size, mode="nearest-exact")
 
-    def evidence_at(self, output, pixels, size):
+    def evidence_at(self, output, pixels, size, samples=None):
         image, row, column = pixels
         rows, columns = output.embedding.shape[-2:]
         code = output.embedding[image, :, row * rows // size[0], column * columns // size[1]]
-        return -(255 * (code[:, None] - load_template().sample_code)).square().sum(-1) / 400
+        asked = load_template().sample_code
+        asked = asked if samples is None else asked[samples][:, None]
+        return -(255 * (code[..., None, :] - asked)).square().sum(-1) / 400
 
     def forward(self, image, mask, correspondence):
         self.calls.net.append(tuple(image.shape[-2:]))

@@ -87,9 +87,7 @@ def surface_net(grid: Grid) -> Mesh:
     return vertices, np.concatenate([q[:, [0, 1, 2]], q[:, [0, 2, 3]]])
 
 
-def cut_and_relax(
-    mesh: Mesh, grid: Grid, level: Callable[[np.ndarray], np.ndarray], rounds: int = 12
-) -> Mesh:
+def cut_and_relax(mesh: Mesh, grid: Grid, level: Callable[[np.ndarray], np.ndarray], rounds: int = 12) -> Mesh:
     """What lies where ``level`` > 0 (metres), its hems drawn onto the zero line and its triangles evened out.
 
     ``level`` must grow about a metre a metre towards the inside near its zero.

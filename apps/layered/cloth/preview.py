@@ -22,10 +22,12 @@ def picture(
     """Body, lower and upper garment seen from ``angle`` degrees (0 front, 90 its left) at 4.5 metres."""
     turn = np.radians(angle)
     eye = np.array(centre) + 4.5 * np.array([np.sin(turn), -np.cos(turn), 0.15])
-    camera = camera_looking_at(tuple(eye), centre, np.radians(24), size)
+    camera = camera_looking_at(tuple(eye), centre, np.radians(27), size)
     starts = np.cumsum([0, *(len(v) for v, _ in layers)])
     vertices = torch.from_numpy(np.concatenate([v for v, _ in layers]).astype(np.float32))
-    triangles = torch.from_numpy(np.concatenate([f + s for (_, f), s in zip(layers, starts, strict=False)]).astype(np.int64))
+    triangles = torch.from_numpy(
+        np.concatenate([f + s for (_, f), s in zip(layers, starts, strict=False)]).astype(np.int64)
+    )
     layer = torch.from_numpy(np.repeat(np.arange(len(layers)), [len(f) for _, f in layers]))
     seen = rasterize(clip_from_world(vertices, camera), triangles, size)[0]
     inside = seen.triangle[0] >= 0

@@ -23,8 +23,8 @@ from jaxtyping import Float
 from apps.layered.cloth.garments import Garment
 from bodymap.errors import UserError
 from bodymap.files import atomic_path
-from bodymap.people.rotations import matrix_from_quaternion, quaternion_from_matrix
 from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.rotations import matrix_from_quaternion, quaternion_from_matrix
 from bodymap.people.shape import Body
 from bodymap.people.skinning import Posed, pose_skeleton, skin
 
@@ -235,7 +235,9 @@ def read_sequences(folder: str | Path, split: str | None = None) -> list[ClothSe
     """
     files = sorted(Path(folder).glob("*.safetensors"))
     if not files:
-        raise UserError(f"There are no cloth sequences in {folder}; run python -m apps.layered.simulate --out {folder}.")
+        raise UserError(
+            f"There are no cloth sequences in {folder}; run python -m apps.layered.simulate --out {folder}."
+        )
     found = [read_sequence(file) for file in files]
     return [s for s in found if split in (None, s.split)]
 

@@ -139,9 +139,7 @@ class ClothSolver:
             )
         corners = np.ascontiguousarray(body_triangles, np.int32).reshape(-1)
         mesh = newton.Mesh(np.ascontiguousarray(body, np.float32), corners, compute_inertia=False)
-        shape = newton.ModelBuilder.ShapeConfig(
-            ke=c.contact, kd=c.contact_damping, mu=c.friction, margin=0.0, gap=0.0
-        )
+        shape = newton.ModelBuilder.ShapeConfig(ke=c.contact, kd=c.contact_damping, mu=c.friction, margin=0.0, gap=0.0)
         number = builder.add_shape_mesh(body=-1, mesh=mesh, cfg=shape)
         model = self.model = builder.finalize(device="cpu")
         model.soft_contact_ke, model.soft_contact_kd, model.soft_contact_mu = c.contact, c.contact_damping, c.friction

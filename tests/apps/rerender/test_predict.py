@@ -100,6 +100,20 @@ def test_up_is_where_a_standing_body_is_above_its_feet(avatar):
     assert half[0] == pytest.approx(half[1], rel=0.2)
 
 
+def test_a_second_photo_shows_what_the_first_one_hides(avatar, model, photo):
+    behind = code_photo(240, np.pi).image
+    both = make_avatar(photo, model.predict(photo), texture_size=512, more=[(behind, model.predict(behind))])
+    alone, together = ((a.texture.origin == 1).float().mean() for a in (avatar, both))
+    assert together > 1.4 * alone
+    assert np.allclose(both.vertices, avatar.vertices)
+    camera = frame_camera(both.fit.camera, [both.turned(180)], 240)
+    assert (
+        np.median(code_error(both, both.turned(180), camera))
+        < 6
+        < np.median(code_error(avatar, avatar.turned(180), camera))
+    )
+
+
 def test_framing_keeps_everything_in_the_picture(avatar):
     bodies = [avatar.turned(a) for a in (0, 90, 200)]
     camera = frame_camera(avatar.fit.camera, bodies, 300)
@@ -125,31 +139,6 @@ def test_mesh_carries_the_texture(avatar, tmp_path):
     assert np.median(np.abs(colour[nearest] / 255 - t.code[::50].numpy()).max(-1)) < 0.25
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".gif", ".webp", ".png"])
-def test_films(tmp_path, ending):
-    frames = [np.full((32, 48, 3), (60 * k, 100, 200), np.uint8) for k in range(4)]
-    written = write_film(tmp_path / f"film{ending}", iter(frames), fps=10)
-    if ending == ".png":
-        assert [p.name for p in written] == [f"film_{k:04d}.png" for k in range(4)]
-        back = [np.asarray(Image.open(p)) for p in written]
-    else:
-        back = list(iio.imread(written[0], index=...))
-    assert len(back) == 4
-    for frame, found in zip(frames, back, strict=True):
-        assert np.abs(frame.astype(int) - found[..., :3]).max() < 16
-    assert not [p for p in tmp_path.iterdir() if p.suffix != ending]
-
-
-def test_one_frame_keeps_its_name_and_bad_names_are_refused(tmp_path):
-    assert write_film(tmp_path / "one.png", [np.zeros((8, 8, 3), np.uint8)]) == [tmp_path / "one.png"]
-    assert (tmp_path / "one.png").is_file() and len(list(tmp_path.iterdir())) == 1
-    for path, message in ((tmp_path / "film.avi", "must end in"), (tmp_path / "no" / "film.gif", "does not exist")):
-        with pytest.raises(UserError, match=message):
-            write_film(path, [np.zeros((8, 8, 3), np.uint8)])
-    with pytest.raises(UserError, match="no frames"):
-        write_film(tmp_path / "none.gif", [])
-
-
 @pytest.fixture
 def photos(tmp_path, monkeypatch, model, photo):
     Image.fromarray(photo).save(tmp_path / "one.png")
@@ -162,12 +151,15 @@ def photos(tmp_path, monkeypatch, model, photo):
 
 def test_command(photos, capsys):
     fast = ["--texture", "256", "--size", "96"]
-    main(["one.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
+    main(["one.png", "--also", "two.png", "--turn", "90", "-o", "side.png", "--export", "person.glb", *fast])
     main(["one.png", "--frames", "3", "-o", "turn.gif", *fast])
     main(["one.png", "--pose", "two.png", "-o", "posed.webp", *fast])
-    assert len(iio.imread("turn.gif")) == 3
+    write_film("walk.gif", [code_photo(240, angle).image for angle in (0.0, 0.2, 0.4)], fps=10)
+    main(["one.png", "--driving", "walk.gif", "--frames", "2", "-o", "driven.gif", *fast])
+    assert len(iio.imread("turn.gif")) == 3 and len(iio.imread("driven.gif")) == 2
     names = sorted(p.name for p in photos.iterdir())
-    assert names == ["one.png", "person.glb", "posed.webp", "side.png", "turn.gif", "two.png"]
+    made = ["driven.gif", "person.glb", "posed.webp", "side.png", "turn.gif"]
+    assert names == sorted([*made, "one.png", "two.png", "walk.gif"])
     assert "seen" in capsys.readouterr().err
 
 
@@ -183,6 +175,7 @@ def test_command(photos, capsys):
         (["one.png", "--pose", "two.png", "-o", "two.png"], "would replace"),
         (["one.png", "-o", "film.gif", "--export", "person.obj"], "glb"),
         (["one.png", "-o", "film.gif", "--motion", "one.png"], "bvh"),
+        (["one.png", "-o", "film.gif", "--driving", "none.mp4"], "does not exist"),
         (["missing.png", "-o", "film.gif"], "missing.png"),
     ],
 )
