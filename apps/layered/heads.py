@@ -211,7 +211,7 @@ def load_coarse(base: str) -> CSEStage:
     """
     from bodymap import weights
     from bodymap.errors import UserError
-    from bodymap.predictor import load_network
+    from bodymap.loading import load_network
 
     template = load_template()
     coarse = load_network(weights.load(base, template.code_version), template).cse
