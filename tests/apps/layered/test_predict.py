@@ -14,7 +14,6 @@ from apps.layered.predictor import LayeredBodyMap, LayeredPredictorConfig
 from apps.layered.sheet import layer_sheet
 from bodymap import BodyMap, UserError
 from bodymap.correspondence_io import load_layer_maps
-from bodymap.photo import read_photo
 from bodymap.predictor import PredictorConfig
 
 ROOT = Path(__file__).parents[3]
