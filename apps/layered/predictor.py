@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from scipy import ndimage
 from torch import Tensor
 
 from apps.layered.heads import LAYERS, LayeredNet, LayeredOutput, carried_over, features_at, look
 from apps.layered.masks import read_layers
-from apps.layered.samples import BODY, visible_layer
+from apps.layered.samples import BODY, LOWER, UPPER, visible_layer
 from apps.layered.settings import LayeredConfig
 from apps.layered.surfaces import code_version, surfaces
 from bodymap.cropping import MULTIPLE, crop_of, resized
@@ -47,14 +48,16 @@ class LayeredPredictorConfig:
     Attributes:
         size: longest side of a person's crop.
         margin, enlarge: as ``bodymap.predictor.PredictorConfig``.
-        smallest: a garment of fewer of the person's pixels, as a share, is taken for a mistake.
+        smallest: a garment of fewer of the person's pixels, as a share, is taken for a mistake; patch: likewise of
+            any layer's separate patches.
         edge_radius: of the guided filter at the person's edge, crop pixels; 0: none.
     """
 
     size: int = 384
     margin: float = 0.12
     enlarge: float = 3.0
-    smallest: float = 0.003
+    smallest: float = 0.015
+    patch: float = 0.003
     edge_radius: int = 2
 
 
@@ -160,7 +163,7 @@ class LayeredBodyMap:
             visible[rows, columns] = values[:3].argmax(0).cpu().numpy() + 1
             there[:, rows, columns] = (values[3:] > 0).cpu().numpy()
         visible[~inside] = 0
-        visible = _without_scraps(visible, self.config.smallest)
+        visible = _without_scraps(visible, self.config.smallest, self.config.patch)
 
         maps: dict[str, Correspondence | None] = {}
         for index, name in enumerate(LAYERS, start=BODY):
@@ -242,14 +245,24 @@ class _Frame:
         )
 
 
-def _without_scraps(visible: Int[np.ndarray, "height width"], smallest: float) -> Int[np.ndarray, "height width"]:
-    """Garments of a few pixels become the layer of the nearest other pixel of the person."""
-    count = (visible > 0).sum()
-    scraps = [index for index in (2, 3) if 0 < (visible == index).sum() < smallest * count]
-    if not scraps:
+def _without_scraps(
+    visible: Int[np.ndarray, "height width"], smallest: float, patch: float
+) -> Int[np.ndarray, "height width"]:
+    """Garments of few pixels, and small patches of any layer, become the layer of the nearest other pixel of the
+    person; both limits are shares of the person."""
+    person = visible > 0
+    count = person.sum()
+    doubtful = np.zeros_like(person)
+    for index in (BODY, UPPER, LOWER):
+        mine = visible == index
+        labels, _ = ndimage.label(mine)
+        areas = np.bincount(labels.ravel())
+        doubtful |= mine & (areas < patch * count)[labels]
+        if index != BODY and mine.sum() < smallest * count:
+            doubtful |= mine
+    if not doubtful.any() or not (person & ~doubtful).any():
         return visible
-    doubtful = np.isin(visible, scraps)
-    filled = fill_outside(visible[..., None], (visible > 0) & ~doubtful)[..., 0]
+    filled = fill_outside(visible[..., None], person & ~doubtful)[..., 0]
     return np.where(doubtful, filled, visible)
 
 
