@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from apps.layered.truth import LayeredSample
 
 DAMAGE = 5  # pixels
+FITTED = "body fitted to it"
 Picture = tuple["LayeredSample", dict[str, str], str]
 
 
@@ -45,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = LayeredBodyMap.from_pretrained(options.weights, device=options.device)
     tallies = _photographs(model, options) if options.photos else _synthetic(model, options)
     figures = {name: tally.figures() for name, tally in tallies.items()}
+    if FITTED in figures:  # it knows of no garment
+        figures[FITTED] = {
+            name: f for name, f in figures[FITTED].items() if name in ("body covered", "body with hidden")
+        }
     print(report(figures))
     if options.json:
         from bodymap.evaluation.report import write_json
@@ -89,7 +94,7 @@ def _synthetic(model: LayeredBodyMap, options: argparse.Namespace) -> dict[str, 
     from bodymap.fitting.body import fit_body
     from bodymap.types import Correspondence, LayerMaps
 
-    names = ("layered, true mask", "layered, own mask", "layered, damaged mask", "single layer", "body fitted to it")
+    names = ("layered, true mask", "layered, own mask", "layered, damaged mask", "single layer", FITTED)
     tallies = {name: Tally() for name in names}
     progress = Progress(options.count, "pictures")
     rows = []
@@ -116,9 +121,9 @@ def _synthetic(model: LayeredBodyMap, options: argparse.Namespace) -> dict[str, 
         answers["layered, own mask"] = answer_of_layers(maps)
         answers["single layer"] = answer_of_single(single, own)
         try:
-            answers["body fitted to it"] = answer_of_body(fit_body(single).correspondence())
+            answers[FITTED] = answer_of_body(fit_body(single).correspondence())
         except UserError:
-            answers["body fitted to it"] = answer_of_body(Correspondence.empty(truth.shape))
+            answers[FITTED] = answer_of_body(Correspondence.empty(truth.shape))
         for name, answer in answers.items():
             tallies[name].add(answer, sample, kinds)
         rows.append((image, maps))
