@@ -2,14 +2,16 @@
 
 Any program that reads .npz finds ``mask``, ``confidence``, ``colour``, ``uv``, ``part``, ``triangle``, ``barycentric``
 and ``layer`` at the photo's size (see bodymap.types.Correspondence), and two texts: ``format`` and ``code_version``.
+Layer maps are stored alike, one set of fields a layer.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,11 @@ import numpy as np
 from bodymap.errors import UserError
 from bodymap.files import atomic_path
 from bodymap.photo import MAXIMUM_PIXELS
-from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence, LayerMaps
 
 FORMAT = "bodymap-correspondence 1"
+LAYERS_FORMAT = "bodymap-layers 1"
+LAYER_MAPS = ("body", "upper", "lower")  # of LayerMaps; ``visible`` counts them from 1
 
 # name -> (what follows height and width, dtype)
 FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
@@ -43,11 +47,33 @@ def save_correspondence(correspondence: Correspondence, path: str | os.PathLike,
     Raises:
         UserError: the folder is missing or cannot be written to.
     """
+    _write(path, FORMAT, code_version, _fields_of(correspondence))
+    return Path(path)
+
+
+def save_layer_maps(maps: LayerMaps, path: str | os.PathLike, code_version: str = "") -> Path:
+    """Writes ``visible`` and the fields of each layer that there is, with the layer's name before them ("upper_uv").
+
+    Args, raises:
+        as ``save_correspondence``.
+    """
+    arrays = {"visible": maps.visible}
+    for name in LAYER_MAPS:
+        if (layer := getattr(maps, name)) is not None:
+            arrays |= _fields_of(layer, f"{name}_")
+    _write(path, LAYERS_FORMAT, code_version, arrays)
+    return Path(path)
+
+
+def _fields_of(correspondence: Correspondence, prefix: str = "") -> dict[str, np.ndarray]:
+    return {f"{prefix}{name}": getattr(correspondence, name) for name in FIELDS}
+
+
+def _write(path: str | os.PathLike, format: str, code_version: str, arrays: dict[str, np.ndarray]) -> None:
     with atomic_path(path) as temporary:
         # numpy's own writer compresses at a level that takes four times as long for a few per cent
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            texts = {"format": np.array(FORMAT), "code_version": np.array(code_version)}
-            arrays = {field.name: getattr(correspondence, field.name) for field in dataclasses.fields(Correspondence)}
+            texts = {"format": np.array(format), "code_version": np.array(code_version)}
             for name, array in {**texts, **arrays}.items():
                 # a fixed date: the same correspondence gives the same bytes
                 info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -55,7 +81,6 @@ def save_correspondence(correspondence: Correspondence, path: str | os.PathLike,
                 info._compresslevel = 1
                 with archive.open(info, "w", force_zip64=True) as stream:
                     np.lib.format.write_array(stream, array, allow_pickle=False)
-    return Path(path)
 
 
 def load_correspondence(path: str | os.PathLike, code_version: str | None = None) -> Correspondence:
@@ -68,26 +93,60 @@ def load_correspondence(path: str | os.PathLike, code_version: str | None = None
         UserError: missing, damaged, not such a file, values out of range, or made for another template.
     """
     path = Path(path)
+    with _opened(path, FORMAT, code_version) as (archive, names):
+        return _correspondence(path, archive, names)
+
+
+def load_layer_maps(path: str | os.PathLike, code_version: str | None = None) -> LayerMaps:
+    """Reads a file of ``save_layer_maps``; as safe as ``load_correspondence``.
+
+    Raises:
+        UserError: as ``load_correspondence``.
+    """
+    path = Path(path)
+    with _opened(path, LAYERS_FORMAT, code_version) as (archive, names):
+        body = _correspondence(path, archive, names, "body_")
+        there = [name for name in LAYER_MAPS[1:] if f"{name}_mask" in names]
+        others = {name: _correspondence(path, archive, names, f"{name}_") for name in there}
+        if "visible" not in names or _header(archive, "visible") != (body.mask.shape, np.dtype(np.int8)):
+            raise UserError(f"{path} does not tell which layer is visible; the file was changed or damaged.")
+        visible = _read(archive, "visible")
+    if any(other.mask.shape != body.mask.shape for other in others.values()):
+        raise UserError(f"{path} holds layers of different sizes; the file was changed or damaged.")
+    if visible.min() < 0 or visible.max() > len(LAYER_MAPS):
+        raise UserError(f"{path}: the field visible holds values out of range; the file was changed or damaged.")
+    return LayerMaps(body=body, upper=others.get("upper"), lower=others.get("lower"), visible=visible)
+
+
+@contextmanager
+def _opened(path: Path, format: str, code_version: str | None) -> Iterator[tuple[zipfile.ZipFile, set[str]]]:
+    """The archive and the names of its arrays, once format and code version are right; damage becomes a UserError."""
     if not path.is_file():
         raise UserError(f"The correspondence {path} does not exist; check the path.")
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name[:-4] for name in archive.namelist() if name.endswith(".npy")}
-            if not {"format", *FIELDS} <= names:
+            if "format" not in names:
                 raise UserError(f"{path} is an archive, but not a correspondence that bodymap wrote.")
-            if (found := _text(archive, "format")) != FORMAT:
-                raise UserError(f"{path} has the format {found!r}, this version reads {FORMAT!r}.")
+            if (found := _text(archive, "format")) != format:
+                raise UserError(f"{path} has the format {found!r}, this version reads {format!r}.")
             made_for = _text(archive, "code_version") if "code_version" in names else ""
             if code_version and made_for and made_for != code_version:
                 raise UserError(
                     f'{path} was made for the colour code "{made_for}", this one is "{code_version}"; make it again.'
                 )
-            # the headers first: what they promise is checked before anything large is unpacked
-            headers = {name: _header(archive, name) for name in FIELDS}
-            _check_headers(path, headers)
-            arrays = {name: _read(archive, name) for name in FIELDS}
+            yield archive, names
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError, NotImplementedError) as error:
         raise UserError(f"{path} is damaged or not a correspondence ({str(error)[:100]}).") from None
+
+
+def _correspondence(path: Path, archive: zipfile.ZipFile, names: set[str], prefix: str = "") -> Correspondence:
+    if not {f"{prefix}{name}" for name in FIELDS} <= names:
+        raise UserError(f"{path} is an archive, but not a correspondence that bodymap wrote.")
+    # the headers first: what they promise is checked before anything large is unpacked
+    headers = {name: _header(archive, f"{prefix}{name}") for name in FIELDS}
+    _check_headers(path, headers)
+    arrays = {name: _read(archive, f"{prefix}{name}") for name in FIELDS}
     _check_values(path, arrays)
     return Correspondence(**arrays)
 

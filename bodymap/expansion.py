@@ -62,11 +62,11 @@ def expand(
         radius: of the guided filter that fits the network's mask to the photo, in pixels of the crop; 0: none.
     """
     left, top, right, bottom = reading.box
-    inside = mask[top:bottom, left:right] if mask is not None else _fine_mask(photo, reading, matte, radius)
+    inside = mask[top:bottom, left:right] if mask is not None else fine_mask(photo, reading, matte, radius)
     result = Correspondence.empty(reading.size)
     result.mask[top:bottom, left:right] = inside
 
-    for start, stop in _bands(reading):
+    for start, stop in bands(reading):
         ys, xs = np.nonzero(inside[start:stop])
         if len(ys) == 0:
             continue
@@ -83,25 +83,28 @@ def expand(
         result.colour[place] = (code * 255).round().clamp(0, 255).byte().cpu().numpy()
 
         # inside the mask there is always something: background is no answer
-        logits = sample_smooth(reading.layer, *_positions(reading, np.arange(start, stop), np.arange(right - left)))
+        logits = sample_smooth(reading.layer, *band_positions(reading, start, stop))
         layer = logits[1:].argmax(0).cpu().numpy() + 1
         result.layer[place] = layer[ys, xs]
     return result
 
 
-def _fine_mask(
+def fine_mask(
     photo: UInt8[np.ndarray, "height width rgb=3"],
     reading: Reading,
     matte: Float32[np.ndarray, "height width"] | None,
     radius: int,
 ) -> Bool[np.ndarray, "rows columns"]:
-    """This person's mask inside the crop's box, at the photo's resolution: edges follow the photo."""
+    """This person's mask inside the crop's box, at the photo's resolution: edges follow the photo.
+
+    Args, as ``expand``: ``matte``, ``radius``.
+    """
     left, top, right, bottom = reading.box
     inside = np.zeros((bottom - top, right - left), bool)
     probability = reading.foreground * reading.own
     coefficients = refine.guided_coefficients(reading.picture, probability, radius) if radius else None
-    for start, stop in _bands(reading):
-        y, x = _positions(reading, np.arange(start, stop), np.arange(right - left))
+    for start, stop in bands(reading):
+        y, x = band_positions(reading, start, stop)
         if matte is None and radius == 0:
             alpha = sample_smooth(probability[None], y, x)[0]
         elif matte is None:
@@ -114,10 +117,16 @@ def _fine_mask(
     return refine.clean_mask(inside)
 
 
-def _bands(reading: Reading) -> list[tuple[int, int]]:
+def bands(reading: Reading) -> list[tuple[int, int]]:
+    """Rows of the box, (start, stop), in bands that are cheap to hold."""
     left, top, right, bottom = reading.box
     rows = max(1, _BAND // (right - left))
     return [(start, min(start + rows, bottom - top)) for start in range(0, bottom - top, rows)]
+
+
+def band_positions(reading: Reading, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """Rows and columns of a band of the box as positions in the crop, for ``upsampling.sample_smooth``."""
+    return _positions(reading, np.arange(start, stop), np.arange(reading.box[2] - reading.box[0]))
 
 
 def _positions(reading: Reading, rows: np.ndarray, columns: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -140,9 +140,16 @@ class Correspondence:
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """Correspondence of the body and of two garments apart (apps/layered): one Correspondence a layer, absent ones
-    None."""
+    """Correspondence of the body and of two garments apart (apps/layered), each on a surface of its own.
+
+    Attributes:
+        body: on the template; its mask reaches under the clothes.
+        upper, lower: on the canonical garment surfaces; the mask is where the garment is, hidden parts included as far
+            as they are known. None: nothing of it is there.
+        visible: (H, W) int8: what the photo shows, 0 background, 1 body, 2 upper, 3 lower.
+    """
 
     body: Correspondence
     upper: Correspondence | None
     lower: Correspondence | None
+    visible: np.ndarray

@@ -8,6 +8,7 @@ truth (left becomes right on the template, not only on the picture).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -38,11 +39,18 @@ class Mirror(Protocol):
 
 
 class Augment:
-    """Callable on a batch (compact or expanded) of any size; returns a Batch of ``config.size``."""
+    """Callable on a batch (compact or expanded) of any size; returns a Batch of ``config.size``.
 
-    def __init__(self, config: AugmentConfig, mirror: Mirror) -> None:
+    Args:
+        mirror: of the template.
+        others: further surfaces by the prefix of their maps ("upper" of "upper_triangle"); a prefix that is not there
+            is of the template.
+    """
+
+    def __init__(self, config: AugmentConfig, mirror: Mirror, others: Mapping[str, Mirror] | None = None) -> None:
         self.config = config
-        self.tables = (mirror.mirror_triangle.cpu(), mirror.mirror_corner.cpu())
+        surfaces = {"": mirror} | dict(others or {})
+        self.tables = {name: (s.mirror_triangle.cpu(), s.mirror_corner.cpu()) for name, s in surfaces.items()}
 
     def __call__(self, batch: Batch, slots: Int[Tensor, " batch"]) -> Batch:
         """``slots`` seed the random numbers, sample by sample."""
@@ -55,8 +63,9 @@ class Augment:
         centre, matrix = self._placement(batch, draws, flip)
         points = source_points(centre, matrix, config.size)
         ghost = _reflects_person(batch["layer"] != 0, points)  # also somebody whom no loss looks at
+        pixels, inside = _pixels_of(points, *image.shape[2:])
         result = {
-            name: take_nearest(value, points, OUTSIDE.get(name.rsplit("_", 1)[-1], 0))
+            name: _take(value, pixels, inside, OUTSIDE.get(name.rsplit("_", 1)[-1], 0))
             if _is_map(value, image)
             else value
             for name, value in batch.items()
@@ -64,9 +73,9 @@ class Augment:
         }
         result["image"] = _take_image(image, points, matrix, draws, ghost)
         result = expand(result)
-        if self.tables[0].device != image.device:
-            self.tables = tuple(table.to(image.device) for table in self.tables)
-        result = mirror_truth(result, torch.from_numpy(flip), *self.tables)
+        if self.tables[""][0].device != image.device:
+            self.tables = {name: tuple(t.to(image.device) for t in both) for name, both in self.tables.items()}
+        result = mirror_truth(result, torch.from_numpy(flip), self.tables)
 
         # ---- look: colour, sharpness, noise, occlusion
         picture = result["image"]
@@ -169,35 +178,44 @@ def take_nearest(
     outside: float,
 ) -> Shaped[Tensor, "batch height width *channels"]:
     """The value of the pixel that holds each point, ``outside`` beyond the edges."""
-    height, width = values.shape[1:3]
-    pixel = points.floor().long()
-    x, y = pixel.unbind(-1)
+    return _take(values, *_pixels_of(points, values.shape[1], values.shape[2]), outside)
+
+
+def _pixels_of(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """The pixel that holds each point, as an index into the flattened batch, and whether it is one of the picture's."""
+    x, y = points.floor().int().unbind(-1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    flat = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten(1)
-    batch = torch.arange(len(values), device=values.device)[:, None]
-    taken = values.flatten(1, 2)[batch, flat].reshape(*points.shape[:3], *values.shape[3:])
-    inside = inside.reshape(*inside.shape, *(1 for _ in values.shape[3:]))
-    return torch.where(inside, taken, torch.full((), outside, dtype=values.dtype, device=values.device))
+    batch = torch.arange(len(points), device=points.device, dtype=torch.int32)[:, None, None]
+    return (batch * height + y.clamp(0, height - 1)) * width + x.clamp(0, width - 1), inside
+
+
+def _take(values: Tensor, pixels: Tensor, inside: Tensor, outside: float) -> Tensor:
+    taken = values.flatten(0, 2).index_select(0, pixels.flatten()).unflatten(0, pixels.shape)
+    return taken.masked_fill_(~inside.reshape(*inside.shape, *(1 for _ in values.shape[3:])), outside)
 
 
 def mirror_truth(
     batch: Batch,
     flip: Bool[Tensor, " batch"],
-    mirror_triangle: Int[Tensor, " face"],
-    mirror_corner: Int[Tensor, "face corner=3"],
+    tables: Mapping[str, tuple[Int[Tensor, " face"], Int[Tensor, "face corner=3"]]],
 ) -> Batch:
     """The truth of mirrored pictures for the samples where ``flip`` is set: left and right change on the template.
 
     Only the values change, the pixels are mirrored by the warp (or by ``flip_batch``). Maps may carry a prefix
     ("upper_triangle" with "upper_barycentric").
+
+    Args:
+        tables: ``mirror_triangle`` and ``mirror_corner`` of the surface of each prefix; "": of all others.
     """
     rows = flip.cpu().nonzero()[:, 0].to(batch["image"].device)
     if len(rows) == 0:
         return batch
-    mirror_triangle, mirror_corner = mirror_triangle.to(rows.device), mirror_corner.to(rows.device)
     batch = dict(batch)
     for name in [name for name in batch if name.endswith("triangle")]:
-        corners_name = name.removesuffix("triangle") + "barycentric"
+        prefix = name.removesuffix("triangle")
+        corners_name = prefix + "barycentric"
+        table = tables.get(prefix.rstrip("_"), tables[""])
+        mirror_triangle, mirror_corner = (part.to(rows.device) for part in table)
         triangle, corners = batch[name][rows], batch[corners_name][rows]
         known = triangle >= 0
         faces = triangle[known]
@@ -217,9 +235,8 @@ def flip_batch(batch: Batch, mirror: Mirror) -> Batch:
         name: value.flip(-1) if name == "image" else value.flip(2) if value.ndim >= 3 else value
         for name, value in batch.items()
     }
-    return mirror_truth(
-        flipped, torch.ones(len(batch["image"]), dtype=torch.bool), mirror.mirror_triangle, mirror.mirror_corner
-    )
+    everything = torch.ones(len(batch["image"]), dtype=torch.bool)
+    return mirror_truth(flipped, everything, {"": (mirror.mirror_triangle, mirror.mirror_corner)})
 
 
 def _take_image(image: Tensor, points: Tensor, matrix: Tensor, draws: _Draws, ghost: Tensor) -> Tensor:

@@ -65,14 +65,22 @@ def stack(samples: Sequence[Sample | Compact]) -> Batch:
 
 
 def expand(batch: Batch) -> Batch:
-    """Compact tensors -> a Batch, on their device; other entries pass through."""
-    image, triangle, corners = batch["image"], batch["triangle"].long(), batch["barycentric"]
+    """Compact tensors -> a Batch, on their device; other entries pass through.
+
+    Further maps of places, on whatever surface, carry a prefix ("upper_triangle" with "upper_barycentric").
+    """
+    image = batch["image"]
     if image.dtype == torch.uint8:
         image = image.permute(0, 3, 1, 2).float().div_(255)
-    if corners.dtype == torch.uint8:
-        first = corners.float().div_(255)
-        corners = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)
-        corners *= (triangle >= 0)[..., None]
+    places: Batch = {}
+    for name in (name for name in batch if name.endswith("triangle")):
+        corners_name = name.removesuffix("triangle") + "barycentric"
+        triangle, corners = batch[name].long(), batch[corners_name]
+        if corners.dtype == torch.uint8:
+            first = corners.float().div_(255)
+            corners = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)
+            corners *= (triangle >= 0)[..., None]
+        places |= {name: triangle, corners_name: corners}
     layer = batch["layer"].long()
     trust = batch.get("trust")
     return {
@@ -80,8 +88,7 @@ def expand(batch: Batch) -> Batch:
         **({} if trust is None else {"trust": trust.float().div_(255) if trust.dtype == torch.uint8 else trust}),
         "image": image.contiguous(),
         "foreground": layer > 0,
-        "triangle": triangle,
-        "barycentric": corners,
+        **places,
         "layer": layer,
     }
 

@@ -113,14 +113,31 @@ class CSEStage(nn.Module):
     def forward(self, image: Float[Tensor, "batch rgb=3 height width"]) -> CSEOutput:
         """The image is RGB in [0, 1], of any size."""
         rows, columns = -(-image.shape[-2] // 4), -(-image.shape[-1] // 4)
-        x = pad_to_multiple(normalise_image(image), self.encoder.multiple)
-        at4, at8, at16, last = self.encoder(x)
+        _, (y, _, _), facing = self.features(image)
+        return self.answer(y[..., :rows, :columns], facing)
+
+    def answer(
+        self, finest: Float[Tensor, "batch channel rows columns"], facing: Float[Tensor, "batch 4"]
+    ) -> CSEOutput:
+        """The heads, on the decoder's level at stride 4."""
+        return CSEOutput(F.normalize(self.embed(finest).float(), dim=1), self.foreground(finest), facing)
+
+    def features(
+        self, image: Float[Tensor, "batch rgb=3 height width"]
+    ) -> tuple[list[Tensor], list[Tensor], Float[Tensor, "batch 4"]]:
+        """What other networks can build on: the encoder's four levels, the decoder's levels at strides 4, 8 and 16
+        (the whole picture's context in them), and the logits of FACING_NAMES.
+
+        The image is RGB in [0, 1], of any size; it is padded to multiples of the encoder's.
+        """
+        levels = self.encoder(pad_to_multiple(normalise_image(image), self.encoder.multiple))
+        at4, at8, at16, last = levels
 
         y = self.merge16(self.lateral16(torch.cat([at16, _resize(last, at16)], 1)))
-        y, facing = self.context(y)
-        y = self.merge8(torch.cat([_resize(y, at8), self.lateral8(at8)], 1))
-        y = self.merge4(torch.cat([_resize(y, at4), self.lateral4(at4)], 1))[..., :rows, :columns]
-        return CSEOutput(F.normalize(self.embed(y).float(), dim=1), self.foreground(y), facing)
+        y16, facing = self.context(y)
+        y8 = self.merge8(torch.cat([_resize(y16, at8), self.lateral8(at8)], 1))
+        y4 = self.merge4(torch.cat([_resize(y8, at4), self.lateral4(at4)], 1))
+        return levels, [y4, y8, y16], facing
 
     def both_ways(self, image: Float[Tensor, "batch rgb=3 height width"]) -> CSEOutput:
         """Looks at the image and at its mirror image: twice the time, fewer lefts for rights.

@@ -160,7 +160,8 @@ def test_mirroring_only_some_samples_and_prefixed_maps(template):
     batch = drawn(template, count=3)
     batch |= {"upper_triangle": batch["triangle"].clone(), "upper_barycentric": batch["barycentric"].clone()}
     original = {name: value.clone() for name, value in batch.items()}
-    mirrored = mirror_truth(batch, torch.tensor([False, True, False]), template.mirror_triangle, template.mirror_corner)
+    tables = {"": (template.mirror_triangle, template.mirror_corner)}
+    mirrored = mirror_truth(batch, torch.tensor([False, True, False]), tables)
     for name, value in original.items():
         assert torch.equal(batch[name], value)  # the input is left alone
         assert torch.equal(mirrored[name][[0, 2]], value[[0, 2]])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bodymap.data.batch import FIELDS, Compact, compact
+from bodymap.data.batch import Compact, compact
 from bodymap.data.shards.index import DAMAGED, FORMAT, VERSION
 from bodymap.errors import UserError
 from bodymap.files import sort_safetensors_header
@@ -19,11 +19,14 @@ _KINDS = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "F32": np.float32}
 
 
 def write(samples: Iterable[Sample | Compact], file: Path, first: int) -> None:
-    """Writes a shard; ``first`` is the dataset's index of its first sample."""
+    """Writes a shard; ``first`` is the dataset's index of its first sample.
+
+    Compact samples may hold other fields than ours (an app's own truth), all of them the same.
+    """
     from safetensors.numpy import save_file
 
     parts = [compact(sample) for sample in samples]
-    tensors = {name: np.stack([part[name] for part in parts]) for name in FIELDS}
+    tensors = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
     save_file(tensors, file, {"format": FORMAT, "version": str(VERSION), "first": str(first)})
     sort_safetensors_header(file)
 
