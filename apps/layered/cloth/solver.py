@@ -41,7 +41,7 @@ class SolverConfig:
     substeps: int = 10
     iterations: int = 2
     linear_iterations: int = 20
-    stretch: float = 6e2
+    stretch: float = 4e2
     bend: float = 2e-6
     density: float = 0.2
     contact: float = 1e3
