@@ -2,6 +2,7 @@
 it gains."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -9,6 +10,14 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def another_accelerator():
+    """Accelerate keeps one state a process; each test trains in its own precision."""
+    yield
+    if "accelerate.state" in sys.modules:
+        sys.modules["accelerate.state"].AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def pytest_collection_modifyitems(items):

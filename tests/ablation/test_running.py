@@ -7,7 +7,6 @@ import signal
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 from support.ellipse import SIZE, ellipse
 
@@ -27,13 +26,6 @@ task: {{stage: bodymap, appearance_start: cse, pixels: 200, geodesic_pixels: 32,
 augment: {{size: [64, 32]}}
 train: {{batch_size: 2, preview_minutes: 0}}
 """
-
-
-@pytest.fixture(autouse=True)
-def another_accelerator():
-    """Accelerate keeps one state a process, and refuses a second precision."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 from support.tiny_task import TinyTask
@@ -33,13 +32,6 @@ SETTINGS = {
     "steps": 6, "batch_size": 4, "device": "cpu", "warmup_steps": 2, "rate": 1e-2, "preview_minutes": 0.0,
     "precision": "float32", "tensorboard": False, "log_steps": 2, "average": 0.9,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def another_accelerator():
-    """Accelerate keeps one state a process, and refuses a second precision."""
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def run(folder, task=None, resume=False, init=None, **changes):
