@@ -23,6 +23,7 @@ _MISSES_SHARE = 0.05  # and this share of the way itself
 _WEIGHT = 2.0
 _SIGMA = 0.04  # metres along the surface that a remembered point may be off
 _FLOOR = 0.05  # likelihood of what memory excludes: it may have been wrong then
+_PERSON = 0.1  # remembered foreground below which nothing is remembered of the place
 _BLEND = 0.5  # share of the frame before in averages
 _SAME = 0.06  # codes (largest channel, [0, 1]) closer than this are averaged
 
@@ -53,8 +54,13 @@ class Memory:
     def evidence(self, t: Template) -> Callable[[Tensor, Tensor | None], Tensor]:
         """What it says of pixels, as ``decoding.Evidence``."""
         codes = self.codes.flatten(0, 1)
-        sample = points.nearest_sample(t, *colour.decode_colour(t, codes[:, :3].contiguous()))
         weight = _WEIGHT * (self.known * self.codes[..., 3]).flatten()
+        # most of a crop is nobody, of whose pixels nothing is asked
+        person = ((weight > 0) & (self.foreground.flatten() > _PERSON)).nonzero()[:, 0]
+        place = colour.decode_colour(t, codes[person, :3].contiguous())
+        sample = torch.zeros(len(codes), dtype=torch.long, device=codes.device)
+        sample[person] = points.nearest_sample(t, *place)
+        weight = torch.zeros_like(weight).index_copy(0, person, weight[person])
 
         def says(pixels: Int[Tensor, "block pixel"], samples: Int[Tensor, "block candidate"] | None) -> Tensor:
             near = colour.evidence_near(t, sample[pixels], _SIGMA, _FLOOR, samples)

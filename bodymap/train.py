@@ -14,11 +14,11 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bodymap.config import add_config_arguments, config_from_arguments
 from bodymap.data.settings import AugmentConfig, DataConfig
 from bodymap.errors import UserError, run_command
 from bodymap.network.config import ModelConfig
-from bodymap.training.settings import TrainConfig, check_run_folder
+from bodymap.training.command import read_run, run_parser
+from bodymap.training.settings import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -32,25 +32,11 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-FLAGS = {
-    "--shards": "data.shards",
-    "--pack": "data.pack",
-    "--steps": "train.steps",
-    "--max-minutes": "train.max_minutes",
-    "--batch-size": "train.batch_size",
-    "--workers": "train.workers",
-    "--device": "train.device",
-}
+OUTPUT = "runs/bodymap"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_config_arguments(parser, Config, FLAGS)
-    parser.add_argument(
-        "-o", "--output", default="runs/bodymap", metavar="DIR", help="the run's folder (default: %(default)s)"
-    )
-    parser.add_argument("--resume", action="store_true", help="continue the run in --output exactly")
-    parser.add_argument("--init", metavar="WEIGHTS", help="start from our weights: small, a folder, a file or a hub id")
+    parser = run_parser(Config, __doc__, OUTPUT, {"--shards": "data.shards", "--pack": "data.pack"})
     parser.add_argument(
         "--init-only",
         metavar="PARTS",
@@ -63,18 +49,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    folder = Path(arguments.output)
-    saved = folder / "config.yaml"
-    if arguments.resume and not saved.exists():
-        raise UserError(f"{folder} holds no run to continue; give its folder with -o.")
-    config = config_from_arguments(Config, arguments, saved if arguments.resume else None)
     if arguments.init and arguments.start:
         raise UserError("--init and --start exclude each other; --init already holds every encoder.")
     if arguments.init_only and not arguments.init:
         raise UserError("--init-only says which parts of --init are taken; give --init too.")
-    if config.train.steps is None and config.train.max_minutes is None:
-        raise UserError("A run needs an end: give --steps or --max-minutes, or set one in the configuration.")
-    check_run_folder(folder, arguments.resume)
+    config, folder = read_run(Config, arguments, lambda _: OUTPUT)
     _train(config, folder, arguments)
 
 

@@ -11,14 +11,12 @@ and reached.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from bodymap.config import add_config_arguments, config_from_arguments
-from bodymap.errors import UserError, run_command
-from bodymap.training.settings import TrainConfig, check_run_folder
+from bodymap.errors import run_command
+from bodymap.training.command import read_run, run_parser
+from bodymap.training.settings import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -31,34 +29,12 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
-FLAGS = {
-    "--steps": "train.steps",
-    "--max-minutes": "train.max_minutes",
-    "--batch-size": "train.batch_size",
-    "--workers": "train.workers",
-    "--device": "train.device",
-}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_config_arguments(parser, Config, FLAGS)
-    parser.add_argument("-o", "--output", metavar="DIR", help="the run's folder (runs/rerender_ and what is trained)")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --output exactly")
-    parser.add_argument("--init", metavar="WEIGHTS", help="start from weights: a folder, a file or a hub id")
+    parser = run_parser(Config, __doc__, "runs/rerender_ and what is trained")
     arguments = parser.parse_args()
+    config, folder = read_run(Config, arguments, lambda config: f"runs/rerender_{config.what}")
 
-    saved = None
-    if arguments.resume:
-        saved = Path(arguments.output or ".") / "config.yaml"
-        if not saved.exists():
-            raise UserError(f"{saved.parent} holds no run to continue; give its folder with -o.")
-    config = config_from_arguments(Config, arguments, saved)
-    folder = Path(arguments.output or f"runs/rerender_{config.what}")
-    if config.train.steps is None and config.train.max_minutes is None:
-        raise UserError("A run needs an end: give --steps or --max-minutes, or set one in the configuration.")
-    check_run_folder(folder, arguments.resume)
-
+    # -- the slow part --
     from bodymap.training.loop import seed_everything, train
 
     seed_everything(config.train.seed)  # the network's first weights, too, are a function of the seed
