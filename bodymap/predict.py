@@ -13,7 +13,6 @@ before, and with ``--arrays`` each frame's npz into ``DIR/<stem>/``.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections import deque
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from bodymap.cropping import DEFAULT, check_size
 from bodymap.errors import UserError, run_command
+from bodymap.outputs import check_folder, check_names, write_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from bodymap.predictor import BodyMap
     from bodymap.types import Correspondence
     from bodymap.visual.video import Film
+
+
+_ENDINGS = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png|_(map|overlay)\.mp4")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     photos = list({path.resolve(): path for path in options.photos}.values())
     if len(photos) < len(options.photos):
         print("note: photos that were given twice are mapped once", file=sys.stderr)
-    _check_names(photos, options.output)
+    check_names(photos, options.output, _ENDINGS.fullmatch)
     films = {path: open_film(path) for path in photos if is_film(path)}
     for path in photos:
         if path not in films:
@@ -71,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     adapter = _adapter(options)
     find(options.weights)
     foreground = build_foreground(options.foreground)
-    _check_folder(options.output)
+    check_folder(options.output)
 
     # -- the slow part --
     from bodymap.predictor import BodyMap, PredictorConfig
@@ -124,27 +127,12 @@ def _people(
 
 def write(correspondence: Correspondence, photo: np.ndarray, folder: Path, stem: str, code_version: str) -> None:
     """Writes ``<stem>_map.png``, ``<stem>_overlay.png`` and ``<stem>.npz``: all three, or none."""
-    from PIL import Image
-
     from bodymap.correspondence_io import save_correspondence
-    from bodymap.files import atomic_path
     from bodymap.visual import colour_map, overlay
 
     colours = colour_map(correspondence)
     pictures = {"_map.png": colours, "_overlay.png": overlay(photo, colours, correspondence.mask)}
-    try:
-        with ExitStack() as moves:
-            # each temporary file is moved into place when the stack closes, that is after the last one was written
-            archive = moves.enter_context(atomic_path(folder / f"{stem}.npz"))
-            for ending, picture in pictures.items():
-                temporary = moves.enter_context(atomic_path(folder / f"{stem}{ending}"))
-                Image.fromarray(picture).save(temporary, compress_level=4)
-            save_correspondence(correspondence, archive, code_version)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(
-            f"The maps of {stem} could not be written into {folder} ({reason}); nothing was kept."
-        ) from None
+    write_maps(folder, stem, pictures, lambda path: save_correspondence(correspondence, path, code_version))
 
 
 def write_film_maps(
@@ -223,29 +211,6 @@ def _report(path: Path, person: Correspondence, start: Path, what: str) -> None:
     share, confidence = person.mask.mean(), person.confidence[person.mask].mean()
     files = {"maps": f"{start}.npz, _map.png, _overlay.png", "iuv": f"{start}_iuv.png"}[what]
     print(f"{path} -> {files} ({share:.0%} of the photo, confidence {confidence:.2f})")
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuses an output folder that cannot be made or written to, without making it: a failure leaves nothing."""
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
-    if not there.is_dir():
-        raise UserError(f"The output folder {folder} cannot be made: {there} is a file.")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"The output folder {folder} cannot be written to; choose another one.")
-
-
-def _check_names(photos: Sequence[Path], folder: Path) -> None:
-    """Two photos must not claim the same outputs, and no output may replace a photo."""
-    stems: dict[str, Path] = {}
-    for path in photos:
-        if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
-            raise UserError(f"{other} and {path} would be written under the same name; rename one, or map them apart.")
-    outputs = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png|_(map|overlay)\.mp4")
-    for path in photos:
-        for other in photos:
-            ending = path.name.removeprefix(other.stem)
-            if ending != path.name and outputs.fullmatch(ending) and path.resolve().parent == folder.resolve():
-                raise UserError(f"The photo {path} would be overwritten by a map of {other}; choose another folder.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from bodymap.errors import UserError
-from bodymap.foreground.file import ASPECT_SLACK
+from bodymap.foreground.file import is_scaled
 from bodymap.visual.maps import LAYER_COLOURS
 
 # background, body, upper, lower; the colours of bodymap's layer maps
@@ -39,17 +39,8 @@ def read_layers(source: str | os.PathLike | np.ndarray, size: tuple[int, int]) -
         raise UserError(
             f"{title} holds the values {low} to {high}; a semantic mask has 0 background, 1 body, 2 upper, 3 lower."
         )
-    height, width = size
-    rows, columns = labels.shape
-    if (rows, columns) != (height, width):
-        slack = ASPECT_SLACK * max(width / max(columns, 1), 1.0)
-        if rows == 0 or columns == 0 or abs(rows * width / columns - height) > slack:
-            raise UserError(
-                f"{title} is {columns} x {rows} pixels, but the photo is {width} x {height}; "
-                "it must be the photo's size or the same shape scaled."
-            )
-        y = ((np.arange(height) + 0.5) * rows / height).astype(int)
-        x = ((np.arange(width) + 0.5) * columns / width).astype(int)
+    if is_scaled(labels.shape, size, title):
+        y, x = (((np.arange(to) + 0.5) * of / to).astype(int) for to, of in zip(size, labels.shape, strict=True))
         labels = labels[y[:, None], x[None, :]]
     if not labels.any():
         raise UserError(f"{title} is empty: no pixel is marked as body (1), upper (2) or lower (3).")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodymap.errors import UserError, run_command
+from bodymap.outputs import check_folder, check_names, write_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,11 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.photo import open_image, read_photo
 
     photos = list({path.resolve(): path for path in options.photos}.values())
-    _check_names(photos, options.output)
+    check_names(photos, options.output, ENDINGS.__contains__)
     if options.size % 32 or not SMALLEST <= options.size <= LARGEST:
         raise UserError(f"--size must be a multiple of 32 from {SMALLEST} to {LARGEST}, not {options.size}.")
-    if options.output.exists() and not options.output.is_dir():
-        raise UserError(f"The output folder {options.output} is a file; choose another one.")
+    check_folder(options.output)
     for path in photos:
         open_image(path).close()
     mask = None
@@ -82,39 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def write(maps: LayerMaps, photo: np.ndarray, folder: Path, stem: str, code_version: str) -> None:
     """Writes the five pictures and the archive: all, or none."""
     import numpy as np
-    from PIL import Image
 
     from apps.layered.masks import draw_layers
     from bodymap.correspondence_io import save_layer_maps
-    from bodymap.files import atomic_path
     from bodymap.visual import colour_map, overlay
 
     layers = draw_layers(maps.visible)
     colours = [np.zeros_like(photo) if m is None else colour_map(m) for m in (maps.body, maps.upper, maps.lower)]
     pictures = dict(zip(ENDINGS, [*colours, layers, overlay(photo, layers, maps.visible > 0)], strict=True))
-    try:
-        with ExitStack() as moves:
-            # each temporary file is moved into place when the stack closes, that is after the last one was written
-            archive = moves.enter_context(atomic_path(folder / f"{stem}.npz"))
-            for ending, picture in pictures.items():
-                temporary = moves.enter_context(atomic_path(folder / f"{stem}{ending}"))
-                Image.fromarray(picture).save(temporary, compress_level=4)
-            save_layer_maps(maps, archive, code_version)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"The maps of {stem} could not be written into {folder} ({reason}); none were kept.") from None
-
-
-def _check_names(photos: Sequence[Path], folder: Path) -> None:
-    """Two photos must not claim the same outputs, and no output may replace a photo."""
-    stems: dict[str, Path] = {}
-    for path in photos:
-        if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
-            raise UserError(f"{other} and {path} would be written under the same name; rename one, or map them apart.")
-    for path in photos:
-        for other in photos:
-            if path.resolve() in {(folder / f"{other.stem}{ending}").resolve() for ending in ENDINGS}:
-                raise UserError(f"The photo {path} would be overwritten by a map of {other}; choose another folder.")
+    write_maps(folder, stem, pictures, lambda path: save_layer_maps(maps, path, code_version))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -90,20 +90,28 @@ def check_mask(
     Raises:
         UserError: another shape, or no pixel set.
     """
-    height, width = size
-    rows, columns = mask.shape
-    if (rows, columns) != (height, width):
-        # both ratios must describe the same scaling, up to the rounding of the smaller picture's sides
-        slack = ASPECT_SLACK * max(width / max(columns, 1), 1.0)
-        if rows == 0 or columns == 0 or abs(rows * width / columns - height) > slack:
-            raise UserError(
-                f"{title} is {columns} x {rows} pixels, but the photo is {width} x {height}; "
-                "it must be the photo's size or the same shape scaled."
-            )
+    if is_scaled(mask.shape, size, title):
         from PIL import Image
 
-        grey = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+        grey = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BILINEAR)
         mask = np.asarray(grey) > 127
     if not mask.any():
         raise UserError(f"{title} is empty: no pixel is marked as the person; white (or True) marks the person.")
     return mask
+
+
+def is_scaled(shape: tuple[int, int], size: tuple[int, int], title: str) -> bool:
+    """Whether a mask of ``shape`` has to be resized to the photo's (height, width).
+
+    Raises:
+        UserError: it is of another shape than the photo.
+    """
+    (rows, columns), (height, width) = shape, size
+    # both ratios must describe the same scaling, up to the rounding of the smaller picture's sides
+    slack = ASPECT_SLACK * max(width / max(columns, 1), 1.0)
+    if rows == 0 or columns == 0 or abs(rows * width / columns - height) > slack:
+        raise UserError(
+            f"{title} is {columns} x {rows} pixels, but the photo is {width} x {height}; "
+            "it must be the photo's size or the same shape scaled."
+        )
+    return (rows, columns) != (height, width)
