@@ -78,10 +78,13 @@ def test_memory_speaks_for_the_remembered_place():
     memory = recall(still, reading(), still, (0, 0, 96, 128), SIZE)
     assert memory.known.all()
     chosen = torch.arange(0, len(t.samples), 97)
-    memory.codes.view(-1, 4)[: len(chosen), :3] = t.sample_code[chosen]
-    said = memory.evidence(t)(torch.arange(len(chosen))[None], None)[0]
+    pixels = 60 + torch.arange(len(chosen))  # of the right half, which is the person's
+    memory.codes.view(-1, 4)[pixels, :3] = t.sample_code[chosen]
+    says = memory.evidence(t)
+    said = says(pixels[None], None)[0]
     assert said.shape == (len(chosen), len(t.samples)) and torch.isfinite(said).all()
     assert (t.sample_geodesic[said.argmax(1), chosen] < 0.03).float().mean() > 0.95
+    assert (says(torch.tensor([[0, 3]]), None) == 0).all()  # nobody was there: nothing is said
 
     # averages: only of what means the same place, and only where something is remembered
     codes = memory.codes.clone()

@@ -93,11 +93,9 @@ class EmbeddingHead(nn.Module):
             return embedding_distance(F.normalize(self.embed(features.float()), dim=-1), vertices)
 
     def loss(self, features: Tensor, triangle: Tensor, barycentric: Tensor, template: Template) -> dict[str, Tensor]:
-        key = ("soft_truth", 0.01)
-        if key not in template.cache:
-            template.cache[key] = soft_truth(template.sample_geodesic, 0.01)
+        soft = template.kept(("soft_truth", 0.01), lambda: soft_truth(template.sample_geodesic, 0.01))
         target = points.nearest_sample(template, triangle, barycentric)
-        return {"embedding": 0.5 * embedding_loss(self(features), target, template.cache[key], _SIGMA)}
+        return {"embedding": 0.5 * embedding_loss(self(features), target, soft, _SIGMA)}
 
     def decode(self, template: Template, features: Float[Tensor, "n channel"]) -> Decoded:
         """The posterior mean of the colour codes around the best sample; the confidence is the mass there."""

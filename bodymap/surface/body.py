@@ -9,15 +9,18 @@ The file is made by ``python -m bodymap.surface.make_template``, the only place 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from bodymap.errors import UserError
+
+Kept = TypeVar("Kept")
 
 FORMAT = "bodymap-template"
 _SHIPPED = Path(__file__).parent / "template.safetensors"
@@ -78,11 +81,20 @@ class Template:
         device = torch.device(device)
         if device == self.device:
             return self
-        if device not in self.cache:
+
+        def moved() -> Template:
             values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "cache"}
-            moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()}
-            self.cache[device] = Template(**moved)
-        return self.cache[device]
+            return Template(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+
+        return self.kept(device, moved)
+
+    def kept(self, key: Hashable, build: Callable[[], Kept]) -> Kept:
+        """What ``build`` makes of the template, made once; it serves training even if it was first asked for in
+        ``torch.inference_mode``, whose tensors gradients cannot pass."""
+        if key not in self.cache:
+            with torch.inference_mode(False):
+                self.cache[key] = build()
+        return self.cache[key]
 
 
 def load_template(path: str | Path | None = None) -> Template:

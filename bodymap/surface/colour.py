@@ -215,31 +215,31 @@ def _project_near(
 
 
 def _nearest_bins(t: Template) -> Int[Tensor, "sample 3"]:
-    if "nearest_bins" not in t.cache:
-        t.cache["nearest_bins"] = (t.sample_code * (BINS - 1)).round().long()
-    return t.cache["nearest_bins"]
+    return t.kept("nearest_bins", lambda: (t.sample_code * (BINS - 1)).round().long())
 
 
 def _is_near(t: Template) -> Bool[Tensor, "sample sample"]:
     """Which samples lie within CONFIDENCE_RADIUS of each other."""
-    if "is_near" not in t.cache:
-        t.cache["is_near"] = t.sample_geodesic <= CONFIDENCE_RADIUS
-    return t.cache["is_near"]
+    return t.kept("is_near", lambda: t.sample_geodesic <= CONFIDENCE_RADIUS)
 
 
 def _sample_bins(t: Template) -> tuple[Int[Tensor, "sample 3"], Float[Tensor, "sample 3"]]:
-    if "sample_bins" not in t.cache:
+
+    def build():
         exact = t.sample_code * (BINS - 1)
         low = exact.floor().clamp(0, BINS - 2)
-        t.cache["sample_bins"] = (low.long(), exact - low)
-    return t.cache["sample_bins"]
+        return (low.long(), exact - low)
+
+    return t.kept("sample_bins", build)
 
 
 def _near_samples(t: Template) -> Int[Tensor, "sample near"]:
     """For each sample those within CONFIDENCE_RADIUS, padded with -1."""
-    if "near_samples" not in t.cache:
+
+    def build():
         inside = t.sample_geodesic <= CONFIDENCE_RADIUS
         width = int(inside.sum(1).max())
         order = t.sample_geodesic.argsort(1)[:, :width]
-        t.cache["near_samples"] = torch.where(inside.gather(1, order), order, torch.full_like(order, -1))
-    return t.cache["near_samples"]
+        return torch.where(inside.gather(1, order), order, torch.full_like(order, -1))
+
+    return t.kept("near_samples", build)

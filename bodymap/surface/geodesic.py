@@ -47,10 +47,12 @@ def _excess(t: Template, a: points.SurfacePoints, b: points.SurfacePoints) -> Fl
 
 
 def _sample_excess(t: Template) -> Float[Tensor, "sample sample"]:
-    if "sample_excess" not in t.cache:
+
+    def build():
         place = t.vertices[t.samples]
-        t.cache["sample_excess"] = (t.sample_geodesic - torch.cdist(place, place)).clamp_min(0)
-    return t.cache["sample_excess"]
+        return (t.sample_geodesic - torch.cdist(place, place)).clamp_min(0)
+
+    return t.kept("sample_excess", build)
 
 
 def _mix(
@@ -66,6 +68,4 @@ def _mix(
 
 def _sample_ring(t: Template) -> Int[Tensor, "sample around"]:
     """Each sample with its nearest fellows along the surface, itself first."""
-    if "sample_ring" not in t.cache:
-        t.cache["sample_ring"] = t.sample_geodesic.topk(_AROUND, largest=False).indices
-    return t.cache["sample_ring"]
+    return t.kept("sample_ring", lambda: t.sample_geodesic.topk(_AROUND, largest=False).indices)

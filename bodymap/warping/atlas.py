@@ -48,10 +48,7 @@ class Atlas:
 
 def get_atlas(template: Template, size: int) -> Atlas:
     """The atlas of ``template`` at ``size`` x ``size`` texels; built on first use, kept in the template's cache."""
-    key = ("atlas", size)
-    if key not in template.cache:
-        template.cache[key] = _build(template, size)
-    return template.cache[key]
+    return template.kept(("atlas", size), lambda: _build(template, size))
 
 
 def triangle_islands(template: Template) -> Int[Tensor, " face"]:

@@ -1,6 +1,7 @@
 """Decoding colours and scores, and geodesic distance, against what is known exactly."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -158,3 +159,16 @@ def test_geodesic_distance_is_symmetric_under_mirror_and_swap(t, some):
     hand = t.samples[t.vertices[t.samples, 0].argmax()], t.samples[t.vertices[t.samples, 0].argmin()]
     span = t.sample_geodesic[t.vertex_sample[hand[0]], t.vertex_sample[hand[1]]]
     assert 1.2 < float(span) < math.pi  # hand to hand goes over the shoulders
+
+
+def test_what_prediction_keeps_serves_training():
+    """Tensors made in inference mode cannot carry gradients; the template keeps some for both."""
+    t = replace(load_template(), cache={})
+    with torch.inference_mode():
+        place = colour.decode_scores(t, torch.randn(4, 3, 256))
+        points.nearest_sample(t, *place[:2])
+    scores = torch.randn(4, 3, 256, requires_grad=True)
+    colour.decode_scores(t, scores)
+    colour.sample_log_posterior(t, scores)[:, 0].sum().backward()
+    assert scores.grad.abs().sum() > 0
+    assert not any(value.is_inference() for value in t.cache.values() if isinstance(value, torch.Tensor))
