@@ -89,6 +89,7 @@ class CompletionTask:
             folder,
             collate,
             Spoil(self.template, wanted, self.config.spoil, self.seed),
+            on_cpu=True,
             batch_size=self.batch_size,
             seed=self.seed,
             workers=self.workers,

@@ -77,6 +77,7 @@ class RendererTask:
             ViewFolder(self.config.views),
             collate,
             Vary(self.seed, self.config.tint),
+            on_cpu=True,
             batch_size=self.batch_size,
             seed=self.seed,
             workers=self.workers,

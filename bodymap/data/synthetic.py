@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 
 from bodymap.data.batch import Batch, Compact, compact
+from bodymap.types import Sample
 
 # One stream of seeds for each kind; the numbers must never change, shards on disk were made with them
 _STREAMS = {"person": 1, "pose": 2, "camera": 3, "scene": 4}
@@ -53,7 +55,7 @@ class SyntheticPeople:
     def __getitem__(self, index: int) -> Compact:
         return compact(self.sample(index))
 
-    def sample(self, index: int):
+    def sample(self, index: int) -> Sample:
         """The full Sample of an index, with camera, parts and normals."""
         from bodymap.people.studio import samples
 
@@ -78,6 +80,25 @@ class SyntheticPeople:
     def __getstate__(self) -> dict[str, Any]:
         # Packs hold open files: every worker opens its own
         return {**self.__dict__, "_loaded": None}
+
+
+class Darkroom:
+    """Index -> full Sample as ``SyntheticPeople.sample``, photographed on a device; ``many`` takes a batch at once.
+
+    Each process has the device to itself in turns: several of them keep a GPU busy while they direct on their cores.
+    """
+
+    def __init__(self, people: SyntheticPeople, device: str) -> None:
+        self.people, self.device = people, device
+
+    def __call__(self, index: int) -> Sample:
+        return self.many([index])[0]
+
+    def many(self, indices: Iterable[int]) -> list[Sample]:
+        """The samples of several indices; consecutive ones share a person."""
+        from bodymap.people.studio import samples
+
+        return samples([self.people.shot(k) for k in indices], self.people.load()[1].supersample, self.device)
 
 
 class Shots:

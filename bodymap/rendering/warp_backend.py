@@ -43,6 +43,14 @@ from bodymap.rendering import warp_kernels  # noqa: E402  (after the greeting ha
 CUDA_ROW_STEP = 8
 
 
+def with_index(device: torch.device | str) -> torch.device:
+    """The device by its full name: "cuda" alone means the current GPU to torch, and nothing to warp."""
+    device = torch.device(device)
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def torch_stream(device: torch.device) -> AbstractContextManager:
     """Within it launches are queued on torch's current stream: nothing needs synchronising with torch's buffers."""
     if device.type != "cuda":

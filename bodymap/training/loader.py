@@ -36,6 +36,7 @@ class Loader:
         collate: list of samples -> batch of tensors, on the CPU; compact (uint8, int16), since it travels.
         transform: augmentation, or whatever turns the collated batch into what the losses want. On a GPU it runs there,
             otherwise in the workers.
+        on_cpu: the transform belongs on the CPU and runs in the workers whatever trains.
         finish: (collated batch, device) -> batch of tensors there, in the training process, before ``transform``: where
             workers send descriptions that only the device turns into pictures.
         batch_size: samples a process and forward pass.
@@ -55,6 +56,7 @@ class Loader:
         workers: int = 0,
         sampler: Sampler | None = None,
         refresh_every: int = 512,
+        on_cpu: bool = False,
         finish: Callable[[dict[str, Any], torch.device], Batch] | None = None,
     ) -> None:
         self.dataset = dataset
@@ -63,6 +65,7 @@ class Loader:
         self.batch_size = batch_size
         self.workers = workers
         self.refresh_every = refresh_every
+        self.on_cpu = on_cpu
         self.finish = finish
         if sampler is None:
             sampler = Shuffled(len(dataset), seed) if hasattr(dataset, "__len__") else Forward()
@@ -70,9 +73,10 @@ class Loader:
 
     def batches(self, start: int, rank: int, world: int, device: torch.device) -> Iterator[Batch]:
         """Endless; each batch also holds "slot" (B,) int64. See ``BatchSource``."""
-        on_device = device.type != "cpu" or self.finish is not None
+        elsewhere = device.type != "cpu" or self.finish is not None
+        on_device = elsewhere and not self.on_cpu
         # warp and CUDA do not survive a fork once the parent has used them
-        context = ("spawn" if on_device else "fork") if self.workers else None
+        context = ("spawn" if elsewhere else "fork") if self.workers else None
         loader = DataLoader(
             _Slots(self.dataset),
             batch_sampler=_Batches(self, start, rank, world),
@@ -95,9 +99,11 @@ class Loader:
         """The one batch whose first slot is ``start``, fetched in this process; it does not disturb the stream."""
         chosen = range(start, start + self.batch_size)
         items = [_Slots(self.dataset)[slot, self.sampler.index(slot)] for slot in chosen]
-        batch = _Collate(self.collate, None)(items)
+        batch = _Collate(self.collate, self.transform if self.on_cpu else None)(items)
         batch = self._arrive(batch, device)
-        return self.transform(batch, batch["slot"]) if self.transform is not None else batch
+        if self.on_cpu or self.transform is None:
+            return batch
+        return self.transform(batch, batch["slot"])
 
     def _arrive(self, batch: dict[str, Any], device: torch.device) -> Batch:
         """A collated batch on the device."""

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bodymap.data.batch import collate
-from bodymap.data.synthetic import Shots, SyntheticPeople
+from bodymap.data.shards import ShardDataset, ShardSettings, write_shards
+from bodymap.data.synthetic import Darkroom, Shots, SyntheticPeople
 from bodymap.people.film.cargo import load, unload
 from bodymap.training.loader import Loader
 
@@ -46,3 +47,15 @@ def test_the_device_takes_the_pictures_that_workers_take(people: SyntheticPeople
     assert torch.equal(batch["layer"], wanted["layer"].long())
     assert float((batch["image"] - wanted["image"]).abs().max()) < 0.02
     assert np.allclose(batch["facing"].numpy(), wanted["facing"].numpy(), equal_nan=True)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_darkroom_takes_them_too(people: SyntheticPeople, device: str, tmp_path) -> None:
+    make = Darkroom(people, device)
+    wanted = [people.sample(index) for index in range(2, 6)]
+    for mine, theirs in zip(make.many(range(2, 6)), wanted, strict=True):
+        assert mine.seeds == theirs.seeds
+        assert (mine.triangle == theirs.triangle).mean() > 0.999
+        assert np.abs(mine.image.astype(int) - theirs.image).mean() < 1
+    write_shards(make, 4, tmp_path, ShardSettings(size=SIZE, per_shard=3, device=device))
+    assert (ShardDataset(tmp_path)[3]["triangle"] == collate([make(3)])["triangle"][0].numpy()).all()

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     _check(options)
 
-    from bodymap.data.synthetic import SyntheticPeople
+    from bodymap.data.synthetic import Darkroom, SyntheticPeople
 
     # Other processes and machines open it by its full name
     pack = os.path.abspath(options.pack) if options.pack else None
@@ -32,17 +32,19 @@ def main(arguments: list[str] | None = None) -> int:
         split=options.split,
         per_shard=options.per_shard,
         format=options.format,
+        device=options.device,
     )
     # Full samples also tell the body under the clothes
     more = {"covered": True} if options.format == "webdataset" else {}
     people = SyntheticPeople(pack, settings.size, settings.seed, settings.views_per_person, settings.split, more)
+    make = people.sample if options.device == "cpu" else Darkroom(people, options.device)
     cluster = None
     if options.ray is not None:
         from bodymap.data.shards.cluster import Cluster
 
         cluster = Cluster(options.ray, options.workers, files={pack: settings.pack} if pack else {})
     write_shards(
-        people.sample,
+        make,
         options.count,
         options.out,
         settings,
@@ -96,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
         help="default: %(default)s",
     )
     parser.add_argument("--per-shard", type=int, default=defaults.per_shard, help="samples (default: %(default)s)")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="what photographs the people whom the workers direct; a GPU's pictures differ from a CPU's in some bytes "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--verify", action="store_true", help="only check every shard of the folder, make nothing")
     return parser
 
@@ -110,6 +119,11 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--seed must not be negative.")
     if min(options.size) < 16:
         raise UserError("--size must be at least 16 x 16.")
+    if options.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError("--device cuda: torch finds no GPU here; leave --device out.")
     if options.pack is not None and not Path(options.pack).is_file():
         raise UserError(f"The people pack {options.pack} does not exist; leave --pack out to use the small one.")
 

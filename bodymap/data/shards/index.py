@@ -31,6 +31,7 @@ class ShardSettings:
         size: (height, width) in pixels.
         per_shard: samples a shard.
         format: one of FORMATS.
+        device: what photographed: "cpu" or "cuda".
     """
 
     pack: str = ""
@@ -40,6 +41,7 @@ class ShardSettings:
     split: str = "train"
     per_shard: int = 64
     format: str = "safetensors"
+    device: str = "cpu"
 
 
 def shard_name(number: int, format: str = "safetensors") -> str:

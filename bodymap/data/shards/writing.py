@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bodymap.data.shards.cluster import Cluster
     from bodymap.types import Sample
 
+# index -> sample; one that has ``many(indices) -> samples`` is asked for a whole shard at once
 Make = Callable[[int], "Sample | Compact"]
 
 
@@ -44,8 +45,10 @@ class Task:
             from bodymap.data.shards.tar import write
         else:
             from bodymap.data.shards.arrays import write
+        indices = range(self.start, self.stop)
+        made = make.many(indices) if hasattr(make, "many") else (make(index) for index in indices)
         with atomic_path(self.file) as temporary:
-            write((make(index) for index in range(self.start, self.stop)), temporary, self.start)
+            write(made, temporary, self.start)
             return {"count": self.count, "bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
 
     @property

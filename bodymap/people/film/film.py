@@ -22,7 +22,7 @@ from bodymap.people.film.queries import ClosestPoint
 from bodymap.people.film.stagehand import Geometry, Take, pose
 from bodymap.people.film.surround import paint_backdrops
 from bodymap.rendering.camera import FAR, NEAR
-from bodymap.rendering.warp_backend import CUDA_ROW_STEP, torch_stream
+from bodymap.rendering.warp_backend import CUDA_ROW_STEP, torch_stream, with_index
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Exposure:
 
 def expose(takes: list[Take], factor: int = 2, device: torch.device | str = "cpu") -> Exposure:
     """Takes the pictures; all cameras have one size. ``factor``: samples per pixel each way."""
-    device = torch.device(device)
+    device = with_index(device)
     with torch_stream(device), torch.no_grad():
         return _expose(tuple(takes), factor, device)
 
@@ -62,7 +62,7 @@ def label_bodies(
     takes: list[Take], factor: int = 2, device: torch.device | str = "cpu"
 ) -> tuple[Int[Tensor, "picture height width"], Float[Tensor, "picture height width corner=3"]]:
     """(triangle, barycentric) of everybody in the takes, without a picture; -1 and 0 where nobody is."""
-    device = torch.device(device)
+    device = with_index(device)
     if not any(take.actors for take in takes):
         shape = (len(takes), *takes[0].camera.size)
         triangle = torch.full(shape, -1, dtype=torch.int32, device=device)

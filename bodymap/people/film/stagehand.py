@@ -19,7 +19,7 @@ from bodymap.people.film.resident import Resident, resident
 from bodymap.people.light import Light
 from bodymap.people.stage import Actor, Stage, join_actors
 from bodymap.rendering.camera import FAR, NEAR, distortion_limit
-from bodymap.rendering.warp_backend import torch_stream
+from bodymap.rendering.warp_backend import torch_stream, with_index
 from bodymap.types import Camera
 
 _FLOAT32_LARGE = 3.0e38
@@ -80,7 +80,7 @@ class Geometry:
 
 def pose_actors(takes: list[Take], device: torch.device | str = "cpu") -> Geometry:
     """The first half of ``expose``: everybody in place, nothing rendered."""
-    device = torch.device(device)
+    device = with_index(device)
     with torch_stream(device), torch.no_grad():
         return pose(tuple(takes), device)
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-_LARGEST = 3 << 30  # bytes a device; a CPU reads the arrays in place
+_LARGEST = 2 << 30  # bytes a device; a CPU reads the arrays in place
 _kept: OrderedDict[tuple[int, torch.device], tuple[np.ndarray, Tensor]] = OrderedDict()
 
 
