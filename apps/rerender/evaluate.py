@@ -184,7 +184,7 @@ def measure_views(
     from apps.rerender.views import ViewFolder
     from bodymap.metrics.image import lpips_distance, psnr, ssim
 
-    stored, plain = ViewFolder(folder), Vary(0, 0.0)
+    stored, plain = ViewFolder(folder), Vary(0, 0.0, 0.0)
     sums: dict[str, dict[str, list[float]]] = {}
     for index in tqdm(range(min(count or len(stored), len(stored))), disable=quiet, unit="view"):
         batch = plain(collate([stored[index]]), torch.tensor([index]))

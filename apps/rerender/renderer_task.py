@@ -23,6 +23,7 @@ from bodymap.training.task import Batch
 
 INPUTS = ("warped", "share", "code", "mask", "texture", "seen")
 _MASKS = ("mask", "alpha")
+_LAID = ("warped", "share", "code")  # what is known where the map is
 HEAD_CODE = 0.86  # of the code's third channel, which rises with the height: the head lies above
 
 
@@ -35,6 +36,7 @@ class RendererTaskConfig:
         colour: weight of the L1 on the person.  face: of the L1 on the head, on top.
         alpha: of the outline's cross entropy.
         tint: largest change of the gain of a person's colours.
+        zoom: largest change of a person's size, as a share of it; people move by as much.
     """
 
     views: str = "data/views"
@@ -42,6 +44,7 @@ class RendererTaskConfig:
     face: float = 2.0
     alpha: float = 1.0
     tint: float = 0.2
+    zoom: float = 0.2
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
 
@@ -76,7 +79,7 @@ class RendererTask:
         return Loader(
             ViewFolder(self.config.views),
             collate,
-            Vary(self.seed, self.config.tint),
+            Vary(self.seed, self.config.tint, self.config.zoom),
             on_cpu=True,
             batch_size=self.batch_size,
             seed=self.seed,
@@ -128,13 +131,14 @@ class RendererTask:
 
 
 class Vary:
-    """The loader's transform: compact views -> float tensors (B, C, H, W) in [0, 1]; colours vary by the sample's slot.
+    """The loader's transform: compact views -> float tensors (B, C, H, W) in [0, 1]; people's colours, sizes and places
+    vary by the sample's slot.
 
     Adds "head" (B, 1, H, W): where the map shows the head.
     """
 
-    def __init__(self, seed: int, tint: float) -> None:
-        self.seed, self.tint = seed, tint
+    def __init__(self, seed: int, tint: float, zoom: float) -> None:
+        self.seed, self.tint, self.zoom = seed, tint, zoom
 
     def __call__(self, batch: Batch, slots: Tensor) -> Batch:
         out = {}
@@ -144,13 +148,30 @@ class Vary:
                 continue
             value = value.float() / (1 if name in _MASKS else 255)
             out[name] = value.permute(0, 3, 1, 2).contiguous() if value.ndim == 4 else value[:, None]
+        draws = [torch.Generator().manual_seed((self.seed << 32) + slot) for slot in slots.tolist()]
+        gain = torch.stack([torch.exp(self.tint * torch.randn(3, generator=draw)).clamp(0.6, 1.5) for draw in draws])
+        for name in ("warped", "image", "texture"):
+            out[name] = (out[name] * gain[..., None, None]).clamp(0, 1)
+        if self.zoom > 0:
+            out = self._moved(out, draws)
         # the code's height tells the head without a look-up
         out["head"] = (out["code"][:, 2:] > HEAD_CODE).float() * out["mask"]
-        gains = []
-        for slot in slots.tolist():
-            draw = torch.Generator().manual_seed((self.seed << 32) + slot)
-            gains.append(torch.exp(self.tint * torch.randn(3, generator=draw)).clamp(0.6, 1.5))
-        gain = torch.stack(gains)[..., None, None]
-        for name in ("warped", "image", "texture"):
-            out[name] = (out[name] * gain).clamp(0, 1)
         return out
+
+    def _moved(self, batch: Batch, draws: list[torch.Generator]) -> Batch:
+        """Views and their truth, scaled and shifted; outside of the picture is nobody."""
+        drawn = torch.stack([2 * torch.rand(3, generator=draw) - 1 for draw in draws], 1) * self.zoom
+        size, right, down = drawn
+        theta = torch.zeros(len(draws), 2, 3)
+        theta[:, 0, 0] = theta[:, 1, 1] = torch.exp(size)
+        theta[:, 0, 2], theta[:, 1, 2] = right, down
+        grid = F.affine_grid(theta, list(batch["image"].shape), align_corners=False)
+
+        def taken(image: Tensor) -> Tensor:
+            return F.grid_sample(image, grid, align_corners=False)
+
+        cover = taken(batch["mask"])
+        mask = (cover > 0.5).float()
+        laid = {name: taken(batch[name] * batch["mask"]) / cover.clamp_min(1e-3) * mask for name in _LAID}
+        alpha = (taken(batch["alpha"]) > 0.5).float()
+        return batch | laid | {"mask": mask, "alpha": alpha, "image": taken(batch["image"])}
