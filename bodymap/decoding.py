@@ -20,7 +20,8 @@ from bodymap.surface import Template, colour, points
 BLOCK = 4  # pixels a side
 CANDIDATES = 128  # samples that the pixels of a block weigh
 _CORNERS = [0, BLOCK - 1, BLOCK * (BLOCK - 1), BLOCK * BLOCK - 1]
-_AT_A_TIME = 256  # blocks whose scores are held at a time
+# Blocks whose scores are held at a time. With few, starting kernels would be all that a GPU does
+_AT_A_TIME, _AT_A_TIME_GPU = 256, 4096
 
 
 class Evidence(Protocol):
@@ -54,7 +55,8 @@ def decode_crop(
     rows, columns = wanted.shape
     pixels, inside = _blocks_of(wanted)
     codes = torch.zeros(rows * columns + 1, 4, device=wanted.device)
-    for block in torch.arange(len(pixels), device=wanted.device).split(_AT_A_TIME):
+    size = _AT_A_TIME_GPU if wanted.is_cuda else _AT_A_TIME
+    for block in torch.arange(len(pixels), device=wanted.device).split(size):
         place, there = pixels[block], inside[block]
         log_p = scores(place.flatten()).float().log_softmax(-1).view(*place.shape, 3, colour.BINS)
         among, unseen = _promising(t, log_p, _sum([says(place[:, _CORNERS], None) for says in evidence]), candidates)

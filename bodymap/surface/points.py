@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bodymap.surface.body import Template
 
-_BLOCK = 1 << 13  # queries projected at a time: what fits a processor's cache
+_BLOCK, _BLOCK_GPU = 1 << 13, 1 << 17  # queries projected at a time: what fits a processor's cache
 
 SurfacePoints = tuple[Int[Tensor, " point"], Float[Tensor, "point 3"]]
 
@@ -103,8 +103,9 @@ def project_on(
     triangle = torch.empty(len(queries), dtype=torch.long, device=queries.device)
     barycentric = torch.empty(len(queries), 3, device=queries.device)
     corner, edges, products = _triangle_table(field[t.triangles])
-    for i in range(0, len(queries), _BLOCK):
-        block = slice(i, i + _BLOCK)
+    size = _BLOCK_GPU if queries.is_cuda else _BLOCK
+    for i in range(0, len(queries), size):
+        block = slice(i, i + size)
         tried = candidates[block]
         to_query = queries[block, None] - corner[tried]
         to_b, to_c = (torch.linalg.vecdot(to_query, edge[tried]) for edge in edges)
