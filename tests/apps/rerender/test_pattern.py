@@ -25,9 +25,9 @@ def test_stripes_go_on_at_their_distance() -> None:
     assert not added[known].any()
     across = added[:, SIZE // 2 :]
     assert (across - across[:, :1]).abs().max() < 0.02  # along a stripe nothing changes
-    # a change every eight texels; where the piece meets its mirror image one is longer or shorter
+    # a change every eight texels; where the piece meets its mirror image one is as long as two
     edges = int((across[1:, 0, 0].sign() != across[:-1, 0, 0].sign()).sum())
-    assert abs(edges - SIZE // 8) <= 6
+    assert abs(edges - SIZE // 8) <= 8
     assert across.abs().mean() > 0.1
 
 
