@@ -14,7 +14,6 @@ def test_relaxed_hands_are_bent_and_alike() -> None:
     straight = np.tile(np.eye(3), (len(pack.bones.labels), 1, 1))
     relaxed = relaxed_hands(straight, pack)
     labels = pack.bones.labels
-    fingers = [k for k, label in enumerate(labels) if label.startswith("finger") and not label.endswith("-0.L")]
     others = [k for k in range(len(labels)) if not labels[k].startswith("finger")]
     assert np.array_equal(relaxed[others], straight[others])
     assert np.array_equal(straight, np.tile(np.eye(3), (len(labels), 1, 1)))  # it was a copy
@@ -23,4 +22,3 @@ def test_relaxed_hands_are_bent_and_alike() -> None:
             left, right = (np.linalg.norm(vectors(relaxed[labels.index(f"finger{finger}-{joint}.{s}")])) for s in "LR")
             assert 0.15 < left < 1.0
             assert abs(left - right) < 0.02
-    assert len(fingers) >= 30
