@@ -40,6 +40,8 @@ class Plan:
     lower: str
     person: int
     split: str = "train"
+    legs: float = 0.0
+    arms: float = 0.0
 
     @property
     def title(self) -> str:
