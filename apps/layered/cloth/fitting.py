@@ -1,7 +1,8 @@
-"""The pose in which clothes are cut: limbs apart; and what was cut there carried back to the body at rest.
+"""Clothes that fit somebody's build: trousers cut with the legs apart, arms that keep off the sides.
 
-In the rest pose thighs are 2 to 4 cm apart below the crotch and upper arms lie by the chest. Cloth let out from both
-sides closes such a gap: trouser legs part 10 to 20 cm below the crotch only, and a step tears at the web between them.
+In the rest pose thighs are 2 to 4 cm apart below the crotch. Cloth let out from both closes the gap: trouser legs part
+10 to 20 cm below the crotch only, and a step tears at the web between them. Cut with the legs apart and carried back,
+they part where the body does. And sleeves are torn where a big person's arms come down into the sides.
 """
 
 from __future__ import annotations
@@ -12,33 +13,32 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from bodymap.people.anatomy import polyline_coordinate
 from bodymap.people.film.queries import ClosestPoint
 from bodymap.people.mesh import neighbour_table, smooth
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body
 from bodymap.people.skinning import pose_skeleton, rotation_vector, skin
+from bodymap.people.wardrobe import Wardrobe
 from bodymap.surface import load_template
 
+LEGS = 15.0  # degrees that each leg goes outwards where trousers are cut
+HANGING = 26.0  # degrees from the rest pose to arms that hang, in all motions
+_ROOM = 0.01  # metres between upper arm and side: cloth lies on both
 _PARTED = 0.0035  # metres that each trouser leg keeps off the middle plane
 _ROUNDS = 6  # of averaging the motion over the cloth, so that it does not jump where the nearest skin does
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """One body with its limbs apart.
-
-    Args:
-        legs: degrees that each leg goes outwards.  arms: degrees that each arm goes up.
-
-    Attributes:
-        body: in this pose; ``heads`` too.
-    """
+    """One body with its limbs apart: ``body`` in this pose, its ``heads`` too."""
 
     body: Body
     _move: Float[np.ndarray, "vertex 12"]
 
     @classmethod
     def of(cls, pack: Pack, body: Body, legs: float = 0.0, arms: float = 0.0) -> Fitting:
+        """``legs``: degrees that each leg goes outwards; ``arms``: degrees that each arm goes up."""
         local = np.tile(np.eye(3, dtype=np.float32), (len(pack.bones.labels), 1, 1))
         for bone, degrees in (("upperleg01", legs), ("upperarm01", arms)):
             for side, sign in (("L", 1), ("R", -1)):
@@ -52,19 +52,13 @@ class Fitting:
         return cls(replace(body, vertices=vertices, heads=posed.position), move)
 
     def to_rest(
-        self, vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face 3"], legged: bool
+        self, vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face 3"]
     ) -> Float[np.ndarray, "vertex xyz=3"]:
         """Cloth cut about this pose carried back to the body at rest, as the nearest skin goes."""
-        t = load_template()
-        faces = t.triangles[t.triangle_inner == 0]
-        here = torch.from_numpy(np.float32(self.body.vertices[:SKIN_VERTICES]))
-        face, corner = ClosestPoint(here, faces, torch.arange(len(faces)), torch.device("cpu"))(
-            torch.from_numpy(np.float32(vertices))
-        )
-        move = (self._move[faces[face].numpy()] * corner.numpy()[..., None]).sum(1)
+        corners, weight = _closest(self.body.vertices[:SKIN_VERTICES], _faces(), vertices)
+        move = (self._move[corners] * weight).sum(1)
         move = smooth(move, neighbour_table(triangles, len(vertices)), _ROUNDS).reshape(-1, 3, 4).astype(float)
-        rest = np.linalg.solve(move[..., :3], (vertices - move[..., 3])[..., None])[..., 0]
-        return parted(rest, vertices) if legged else rest
+        return np.linalg.solve(move[..., :3], (vertices - move[..., 3])[..., None])[..., 0]
 
 
 def parted(
@@ -73,3 +67,45 @@ def parted(
     """``rest`` with each trouser leg, as it was ``cut``, on its own side of the middle plane."""
     side, off = np.sign(cut[:, 0]), np.minimum(np.abs(cut[:, 0]), _PARTED)
     return np.concatenate([(side * np.maximum(side * rest[:, 0], off))[:, None], rest[:, 1:]], 1)
+
+
+def arms_off(pack: Pack, body: Body) -> float:
+    """Degrees by which hanging arms must stay further out, for room between the upper arm and the side; 0 to HANGING."""
+    a = Wardrobe.of(pack).anatomy
+    arm, leg = a.is_group("arm", "hand")[:SKIN_VERTICES], a.is_group("leg", "foot")[:SKIN_VERTICES]
+    heads = {label: body.heads[i].astype(float) for i, label in enumerate(pack.bones.labels)}
+    shoulder, elbow, wrist = (heads[f"{joint}.L"] for joint in ("upperarm01", "lowerarm01", "wrist"))
+    length = np.linalg.norm(elbow - shoulder)
+    along = polyline_coordinate(body.vertices[:SKIN_VERTICES].astype(float), [shoulder, elbow, wrist])
+    # not the armpit, where arm and side are one
+    upper = np.flatnonzero(arm & a.left[:SKIN_VERTICES] & (along > 0.45 * length) & (along < 1.2 * length))
+    trunk = _faces()[~(arm | leg)[_faces()].any(1)]
+    for off in np.arange(0.0, HANGING, 2.0):
+        skin_there = Fitting.of(pack, body, arms=off - HANGING).body.vertices[:SKIN_VERTICES]
+        corners, weight = _closest(skin_there, trunk, skin_there[upper])
+        side = skin_there[corners]
+        outwards = np.cross(side[:, 1] - side[:, 0], side[:, 2] - side[:, 0])
+        away = skin_there[upper] - (side * weight).sum(1)
+        room = np.sign((away * outwards).sum(1)) * np.linalg.norm(away, axis=1)
+        if room.min() > _ROOM:
+            return float(off)
+    return HANGING
+
+
+def _faces() -> Int[np.ndarray, "face 3"]:
+    t = load_template()
+    return t.triangles.numpy()[t.triangle_inner.numpy() == 0]
+
+
+def _closest(
+    skin: np.ndarray, triangles: np.ndarray, positions: np.ndarray
+) -> tuple[Int[np.ndarray, "point 3"], Float[np.ndarray, "point 3 1"]]:
+    """(corners, barycentric) of the closest point of the skin to each position."""
+    query = ClosestPoint(
+        torch.from_numpy(np.float32(skin)),
+        torch.from_numpy(triangles),
+        torch.arange(len(triangles)),
+        torch.device("cpu"),
+    )
+    face, weight = query(torch.from_numpy(np.float32(positions)))
+    return triangles[face.numpy()], weight.numpy()[..., None]

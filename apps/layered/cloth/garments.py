@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from apps.layered.canonical import canonical
 from apps.layered.cloth.distance import SignedDistance
-from apps.layered.cloth.fitting import Fitting, parted
+from apps.layered.cloth.fitting import LEGS, Fitting, parted
 from apps.layered.cloth.nets import Grid, cut_and_relax, surface_net
 from bodymap.errors import UserError
 from bodymap.people.anatomy import polyline_coordinate
@@ -291,31 +291,23 @@ def front_and_back(
 
 
 def dressed(
-    pack: Pack, body: Body, upper: str, lower: str, step: float = 0.02, legs: float = 0.0, arms: float = 0.0
+    pack: Pack, body: Body, upper: str, lower: str, step: float = 0.02, fitted: bool = False
 ) -> tuple[Garment, Garment]:
-    """(lower, upper) garments for a body, the upper one over the lower.
-
-    Args:
-        legs, arms: degrees by which they are apart where trousers and sleeves are cut (``fitting``).
-    """
+    """(lower, upper) garments for a body, the upper one over the lower; ``fitted``: trousers cut with the legs apart."""
     tailor = Tailor(pack, body, step)
     below = tailor.make(lower)
-    if arms:
-        fitting = Fitting.of(pack, body, arms=arms)
-        above = _worn_at_rest(Tailor(pack, fitting.body, step).make(upper, below), fitting, tailor)
-    else:
-        above = tailor.make(upper, below)
-    if legs and below.legged:
-        fitting = Fitting.of(pack, body, legs=legs)
-        below = _worn_at_rest(Tailor(pack, fitting.body, step, legs).make(lower), fitting, tailor)
+    above = tailor.make(upper, below)
+    if fitted and below.legged:
+        below = _cut_apart(pack, tailor, lower)
     return replace(below, field=None), replace(above, field=None)
 
 
-def _worn_at_rest(garment: Garment, fitting: Fitting, tailor: Tailor) -> Garment:
-    """What was cut about a fitting's pose, on the body at rest."""
+def _cut_apart(pack: Pack, tailor: Tailor, name: str) -> Garment:
+    """Trousers cut about the body with its legs apart, carried back to where ``tailor`` knows it at rest."""
+    fitting = Fitting.of(pack, tailor.body, legs=LEGS)
+    garment = Tailor(pack, fitting.body, tailor.step, LEGS).make(name)
     cut = garment.vertices
-    rest = fitting.to_rest(cut, garment.triangles, garment.legged)
-    for _ in range(3):
-        rest = tailor._clear(rest)
-        rest = parted(rest, cut) if garment.legged else rest
+    rest = fitting.to_rest(cut, garment.triangles)
+    for _ in range(3):  # thighs that nearly touch leave little room: each move undoes some of the other
+        rest = parted(tailor._clear(rest), cut)
     return replace(garment, vertices=rest.astype(np.float32), cut=cut)

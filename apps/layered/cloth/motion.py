@@ -140,7 +140,7 @@ MOTIONS: dict[str, Callable[[float], Rotations]] = {
     "walk": lambda t: _walk(t, Manner()),
     "stroll": lambda t: _walk(t, Manner(cadence=0.7, stride=0.75, arms=12, lean=0)),
     "stride": lambda t: _walk(t, Manner(cadence=1.05, stride=1.2, arms=24, bend=28, lean=5)),
-    "march": lambda t: _walk(t, Manner(cadence=0.85, stride=0.8, knees=34, arms=26)),
+    "march": lambda t: _walk(t, Manner(cadence=0.85, stride=0.8, knees=22, arms=26)),
     "turning walk": lambda t: _walk(t, Manner(yaw=42)),
     "swagger": lambda t: _walk(t, Manner(cadence=0.8, stride=1.05, arms=30, bend=10, yaw=10, lean=-2)),
     "wave": _wave,
@@ -152,14 +152,19 @@ MOTIONS: dict[str, Callable[[float], Rotations]] = {
 
 
 def local_rotations(
-    name: str, pack: Pack, frames: int, start: float = 0.0, blend: float = 0.6
+    name: str, pack: Pack, frames: int, start: float = 0.0, blend: float = 0.6, arms_off: float = 0.0
 ) -> Float[np.ndarray, "frame bone 3 3"]:
-    """The motion from the rest pose on, which it leaves within ``blend`` seconds; world-aligned, identity = rest."""
+    """The motion from the rest pose on, which it leaves within ``blend`` seconds; world-aligned, identity = rest.
+
+    ``arms_off``: degrees by which both arms stay further out.
+    """
     motion = MOTIONS[name]
+    outwards = {f"upperarm01.{side}": _turn(y=-sign * arms_off) for side, sign in (("L", 1), ("R", -1))}
     local = np.tile(np.eye(3, dtype=np.float32), (frames, len(pack.bones.labels), 1, 1))
     for k in range(frames):
         share = float(ease(k / FPS / blend))
         for bone, rotation in motion(start + k / FPS).items():
+            rotation = rotation @ outwards.get(bone, np.eye(3))
             local[k, pack.bones.index(bone)] = rotation_vector(share * vector_of_rotation(rotation))
     return local
 
