@@ -1,8 +1,9 @@
-"""Clothes that fit somebody's build: trousers cut with the legs apart, arms that keep off the sides.
+"""Clothes that fit somebody's build: trousers cut with the legs apart, arms and legs that leave room for cloth.
 
 In the rest pose thighs are 2 to 4 cm apart below the crotch. Cloth let out from both closes the gap: trouser legs part
 10 to 20 cm below the crotch only, and a step tears at the web between them. Cut with the legs apart and carried back,
-they part where the body does. And sleeves are torn where a big person's arms come down into the sides.
+they part where the body does. And cloth is torn where it is held fast between a big person's arms and sides, or
+thighs: these stay as far apart as it needs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from apps.layered.cloth.motion import CLOSED, HANGING
 from bodymap.people.anatomy import polyline_coordinate
 from bodymap.people.film.queries import ClosestPoint
 from bodymap.people.mesh import neighbour_table, smooth
@@ -23,8 +25,8 @@ from bodymap.people.wardrobe import Wardrobe
 from bodymap.surface import load_template
 
 LEGS = 15.0  # degrees that each leg goes outwards where trousers are cut
-HANGING = 26.0  # degrees from the rest pose to arms that hang, in all motions
-_ROOM = 0.01  # metres between upper arm and side: cloth lies on both
+_ROOM = 0.01  # metres between upper arm and side: most of the cloth there hangs in front of the gap or behind it
+_ROOM_THIGHS = 0.016  # metres between the thighs, 3 cm below the crotch and lower: cloth, a gap and cloth
 _PARTED = 0.0035  # metres that each trouser leg keeps off the middle plane
 _ROUNDS = 6  # of averaging the motion over the cloth, so that it does not jump where the nearest skin does
 
@@ -70,7 +72,7 @@ def parted(
 
 
 def arms_off(pack: Pack, body: Body) -> float:
-    """Degrees by which hanging arms must stay further out, for room between the upper arm and the side; 0 to HANGING."""
+    """Degrees by which hanging arms must stay further out for room between upper arm and side; 0 to HANGING."""
     a = Wardrobe.of(pack).anatomy
     arm, leg = a.is_group("arm", "hand")[:SKIN_VERTICES], a.is_group("leg", "foot")[:SKIN_VERTICES]
     heads = {label: body.heads[i].astype(float) for i, label in enumerate(pack.bones.labels)}
@@ -90,6 +92,19 @@ def arms_off(pack: Pack, body: Body) -> float:
         if room.min() > _ROOM:
             return float(off)
     return HANGING
+
+
+def legs_off(pack: Pack, body: Body) -> float:
+    """Degrees by which walking legs must stay further out for room between the thighs; 0 to CLOSED."""
+    rest = body.vertices[:SKIN_VERTICES]
+    crotch = rest[np.abs(rest[:, 0]) < 1e-4, 2].min()
+    knee = body.heads[pack.bones.index("lowerleg01.L"), 2]
+    thigh = np.flatnonzero((rest[:, 0] > 0) & (rest[:, 2] < crotch - 0.03) & (rest[:, 2] > knee))
+    for off in np.arange(0.0, CLOSED, 1.0):
+        skin_there = Fitting.of(pack, body, legs=off - CLOSED).body.vertices
+        if 2 * skin_there[thigh, 0].min() > _ROOM_THIGHS:
+            return float(off)
+    return CLOSED
 
 
 def _faces() -> Int[np.ndarray, "face 3"]:

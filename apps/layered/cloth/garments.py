@@ -293,16 +293,16 @@ def front_and_back(
 def dressed(
     pack: Pack, body: Body, upper: str, lower: str, step: float = 0.02, fitted: bool = False
 ) -> tuple[Garment, Garment]:
-    """(lower, upper) garments for a body, the upper one over the lower; ``fitted``: trousers cut with the legs apart."""
+    """(lower, upper) garments for a body, the upper over the lower; ``fitted``: trousers cut with the legs apart."""
     tailor = Tailor(pack, body, step)
     below = tailor.make(lower)
     above = tailor.make(upper, below)
     if fitted and below.legged:
-        below = _cut_apart(pack, tailor, lower)
+        below = cut_apart(pack, tailor, lower)
     return replace(below, field=None), replace(above, field=None)
 
 
-def _cut_apart(pack: Pack, tailor: Tailor, name: str) -> Garment:
+def cut_apart(pack: Pack, tailor: Tailor, name: str) -> Garment:
     """Trousers cut about the body with its legs apart, carried back to where ``tailor`` knows it at rest."""
     fitting = Fitting.of(pack, tailor.body, legs=LEGS)
     garment = Tailor(pack, fitting.body, tailor.step, LEGS).make(name)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from apps.layered.cloth.distance import SignedDistance
-from apps.layered.cloth.fitting import arms_off
+from apps.layered.cloth.fitting import arms_off, legs_off
 from apps.layered.cloth.garments import Garment, dressed
 from apps.layered.cloth.motion import local_rotations, posed_skin
 from apps.layered.cloth.sequences import ClothSequence, Plan
@@ -120,7 +120,10 @@ def simulate(
     triangles = t.triangles.numpy()[t.triangle_inner.numpy() == 0]
     garments = dressed(pack, body, plan.upper, plan.lower, step, plan.fitted)
     start = np.random.default_rng([seed, plan.person]).uniform(0, 0.2)
-    local = local_rotations(plan.motion, pack, frames, start, arms_off=arms_off(pack, body) if plan.fitted else 0.0)
+    room = {}
+    if plan.fitted:
+        room = {"arms_off": arms_off(pack, body), "legs_off": legs_off(pack, body) if garments[0].legged else 0.0}
+    local = local_rotations(plan.motion, pack, frames, start, **room)
     skins, lift = posed_skin(pack, body, local)
     rest = body.vertices[:SKIN_VERTICES]
 
