@@ -154,7 +154,13 @@ MOTIONS: dict[str, Callable[[float], Rotations]] = {
 
 
 def local_rotations(
-    name: str, pack: Pack, frames: int, start: float = 0.0, blend: float = 0.6, arms_off: float = 0.0, legs_off: float = 0.0
+    name: str,
+    pack: Pack,
+    frames: int,
+    start: float = 0.0,
+    blend: float = 0.6,
+    arms_off: float = 0.0,
+    legs_off: float = 0.0,
 ) -> Float[np.ndarray, "frame bone 3 3"]:
     """The motion from the rest pose on, which it leaves within ``blend`` seconds; world-aligned, identity = rest.
 

@@ -11,7 +11,7 @@ from support import cloth
 
 from apps.layered.canonical import canonical
 from apps.layered.cloth.distance import SignedDistance
-from apps.layered.cloth.fitting import LEGS, Fitting, arms_off
+from apps.layered.cloth.fitting import LEGS, Fitting, arms_off, legs_off
 from apps.layered.cloth.garments import KINDS, Tailor, cut_apart
 from apps.layered.cloth.motion import MOTIONS, local_rotations, posed_skin
 from apps.layered.cloth.nets import Grid, cut_and_relax, hem_edges, largest, surface_net
@@ -141,15 +141,20 @@ def test_fitted_trousers_part_where_the_legs_do(pack):
     assert plain.pattern is plain.vertices
 
 
-def test_arms_keep_off_the_sides_of_big_persons_only(pack):
-    assert arms_off(pack, adult(pack, 0, "train")) == 0
-    off = arms_off(pack, adult(pack, 8, "train"))
-    assert 10 <= off < 22
-    plain, kept = (local_rotations("reach", pack, 30, arms_off=degrees)[-1] for degrees in (0.0, off))
+def test_arms_and_legs_of_big_persons_leave_room(pack):
+    slim, big = adult(pack, 0, "train"), adult(pack, 8, "train")
+    assert arms_off(pack, slim) == legs_off(pack, slim) == 0
+    arms, legs = arms_off(pack, big), legs_off(pack, big)
+    assert 10 <= arms < 22 and 3 <= legs <= 6
+    plain, kept = (local_rotations("walk", pack, 30, arms_off=a, legs_off=b)[-1] for a, b in ((0, 0), (arms, legs)))
     for side, sign in (("L", 1), ("R", -1)):
-        bone = pack.bones.index(f"upperarm01.{side}")
-        turn = rotation_vector(np.radians([0, -sign * off, 0]))
-        assert np.allclose(kept[bone], plain[bone] @ turn, atol=1e-5)
+        arm, leg = (pack.bones.index(f"{bone}.{side}") for bone in ("upperarm01", "upperleg01"))
+        outwards = [rotation_vector(np.radians([0, -sign * degrees, 0])) for degrees in (arms, legs)]
+        assert np.allclose(kept[arm], plain[arm] @ outwards[0], atol=1e-5)
+        assert np.allclose(kept[leg], outwards[1] @ plain[leg], atol=1e-5)
+    skins = [posed_skin(pack, big, local[None])[0][0] for local in (plain, kept)]
+    elbow = np.abs(big.vertices[:SKIN_VERTICES] - big.heads[pack.bones.index("lowerarm01.L")]).sum(1).argmin()
+    assert skins[1][elbow, 0] > skins[0][elbow, 0] + 0.02
 
 
 def test_an_unknown_garment_is_refused(tailor):
