@@ -107,7 +107,7 @@ def _raise(time: float) -> Rotations:
 def _reach(time: float) -> Rotations:
     out = _stand(time)
     for side, sign, shifted in (("L", 1, 0.0), ("R", -1, 0.35)):
-        forth = 62 * (0.5 - 0.5 * np.cos(2 * np.pi * 0.45 * max(time - shifted, 0.0)))
+        forth = 42 * (0.5 - 0.5 * np.cos(2 * np.pi * 0.45 * max(time - shifted, 0.0)))
         out[f"upperarm01.{side}"] = _turn(x=-forth) @ _turn(y=sign * HANGING)
         out[f"lowerarm01.{side}"] = _turn(x=-18 - 0.2 * forth)
     out["spine03"] = _turn(x=5 * np.sin(2 * np.pi * 0.45 * time) ** 2)

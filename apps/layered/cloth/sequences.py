@@ -35,7 +35,7 @@ FORMAT = "bodymap-cloth-1"
 class Plan:
     """One sequence to simulate: names of MOTIONS and KINDS, whose body, which split.
 
-    ``fitted``: trousers are cut with the legs apart, and arms keep off the sides (``fitting``). The others were
+    ``fitted``: trousers are cut with the legs apart, and arms and legs leave room for cloth (``fitting``). The others were
     simulated before that was known, hold without it, and stay as they are.
     """
 

@@ -291,5 +291,7 @@ def test_the_command_simulates_packs_reports_and_resumes(tmp_path, capsys):
     # cloth that hangs on the body is about where the body is
     near = SignedDistance(sequence.skin(1), load_template().triangles.numpy())(sequence.cloth(1)[1])[0]
     assert np.median(near) < 0.06
+    (tmp_path / "report.json").unlink()
     main(arguments)
     assert file.stat().st_mtime_ns == before
+    assert json.loads((tmp_path / "report.json").read_text()) == report
