@@ -35,8 +35,8 @@ FORMAT = "bodymap-cloth-1"
 class Plan:
     """One sequence to simulate: names of MOTIONS and KINDS, whose body, which split.
 
-    ``fitted``: trousers are cut with the legs apart, and arms and legs leave room for cloth (``fitting``). The others were
-    simulated before that was known, hold without it, and stay as they are.
+    ``fitted``: trousers are cut with the legs apart, and arms and legs leave room for cloth (``fitting``). The others
+    were simulated before that was known, hold without it, and stay as they are.
     """
 
     motion: str
