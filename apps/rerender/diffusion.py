@@ -22,9 +22,9 @@ from torch.nn import functional
 from apps.rerender.completion import CompletionNet, complete_texture
 from bodymap.errors import UserError
 from bodymap.surface import Template
-from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import FilledTexture, fill_texture
 from bodymap.warping.image_to_texture import PartialTexture
+from bodymap.warping.pyramid import push_pull
 from bodymap.weights import HUB_ID
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def read_choice(text: str) -> DiffusionChoice:
 
 def _check_source(source: str) -> None:
     path = Path(source).expanduser()
-    if path.is_dir():
+    if source and path.is_dir():
         if not (path / "model_index.json").is_file():
             raise UserError(f"{path} holds no diffusion pipeline: there is no model_index.json in it.")
-    elif not HUB_ID.fullmatch(source) or path.parent.is_dir():
+    elif not HUB_ID.fullmatch(source) or path.parent.is_dir():  # "runs/x" beside a folder "runs" is a mistyped path
         raise UserError(f'There is no diffusion pipeline at "{source}"; give its folder or its hub id user/name.')
 
 
@@ -118,18 +118,20 @@ class DiffusionCompletion:
 
         path = Path(choice.source).expanduser()
         name, _, revision = choice.source.partition("@")
-        options: dict[str, Any] = {"torch_dtype": torch.float16 if torch.cuda.is_available() else torch.float32}
+        options: dict[str, Any] = {"use_safetensors": True}
         if path.is_dir():
             name, options["local_files_only"] = str(path), True
         elif revision:
             options["revision"] = revision
         try:
-            pipeline = AutoPipelineForInpainting.from_pretrained(name, use_safetensors=True, **options)
+            pipeline = AutoPipelineForInpainting.from_pretrained(name, **options)
         except Exception as error:  # the hub, transformers and diffusers raise dozens of classes
             line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UserError(f'The diffusion pipeline "{choice.source}" cannot be loaded: {line}') from None
         pipeline.set_progress_bar_config(disable=True)
-        return cls(pipeline.to("cuda") if torch.cuda.is_available() else pipeline, choice, base)
+        if torch.cuda.is_available():
+            pipeline = pipeline.to("cuda", torch.float16)
+        return cls(pipeline, choice, base)
 
     def to(self, device: str | torch.device) -> DiffusionCompletion:
         """The completion that it starts from goes there; the pipeline stays where it was loaded."""
@@ -151,8 +153,7 @@ class DiffusionCompletion:
         if not bool(unseen.any()):
             return start
         # colours go on beyond the islands, so that their rims are no edges of the picture
-        atlas = get_atlas(template, partial.colour.shape[0])
-        around = start.colour.view(-1, 3)[atlas.source.clamp_min(0).view(-1)].view_as(start.colour)
+        around, _ = push_pull(start.colour, start.covered.float(), 16)
         change = self._change(around, unseen)
         painted = (start.colour + change).clamp(0, 1)
         return replace(start, colour=torch.where(unseen[..., None], painted, start.colour))
