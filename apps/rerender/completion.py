@@ -122,6 +122,10 @@ class CompletionNet(nn.Module):
         detail = detail_of(other[:, :3], there, odd(_DETAIL * self.config.size))
         return Completed(spread, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
 
+    def complete(self, template: Template, partial: PartialTexture) -> FilledTexture:
+        """The whole texture (``complete_texture``): what every completion answers to."""
+        return complete_texture(template, partial, self)
+
     def _spread(
         self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
     ) -> tuple[Float[Tensor, "batch layer rgb=3 texel texel"], Float[Tensor, "batch layer texel texel"]]:

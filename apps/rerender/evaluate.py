@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 # ---------------------------------------------------------------------------------------------------- the completion
 def fillings(template, network=None) -> dict[str, Fill]:
-    """The ways to fill a partial texture, by name; the learned one if there is a network."""
-    from apps.rerender.completion import complete_texture
+    """The ways to fill a partial texture, by name; the learned one if there is a network.
+
+    With a diffusion inpainter in the network's place there are both, it and what it starts from.
+    """
     from bodymap.warping import fill_texture
 
     ways: dict[str, Fill] = {
@@ -71,8 +74,11 @@ def fillings(template, network=None) -> dict[str, Fill]:
         "smooth": lambda partial: fill_texture(template, partial, mirror=False).colour,
         "symmetry+smooth": lambda partial: fill_texture(template, partial).colour,
     }
+    start = getattr(network, "start", None)
+    if start is not None:
+        ways["start"] = lambda partial: start(template, partial).colour
     if network is not None:
-        ways["learned"] = lambda partial: complete_texture(template, partial, network).colour
+        ways["learned" if start is None else "diffusion"] = lambda partial: network.complete(template, partial).colour
     return ways
 
 
@@ -91,7 +97,7 @@ def measure_completion(
     """Means over the folder's textures, by way of filling.
 
     "l1", "psnr": of unseen texels; "lpips": of the pixels of renders (the template from four sides) that show unseen
-    texels, all others as they should be; "seen_psnr": of what was seen, to the partial texture.
+    texels, all others as they should be; "seen_psnr": of what was seen, to the partial texture; "seconds": of filling.
     """
     import torch
     from tqdm import tqdm
@@ -107,7 +113,7 @@ def measure_completion(
     spoil = Spoil(template, stored.size, SpoilConfig(others=False, flip=0, second=0, recolour=0), 77)
     views = [_view(angle) for angle in _ANGLES]
     ways = fillings(template, network)
-    sums = {name: {"l1": [], "psnr": [], "lpips": [], "seen_psnr": []} for name in ways}
+    sums = {name: {"l1": [], "psnr": [], "lpips": [], "seen_psnr": [], "seconds": []} for name in ways}
 
     def shown(texture, k: int):
         return texture_to_image(template, texture, views[k], smooth=0).values.permute(2, 0, 1)
@@ -121,8 +127,9 @@ def measure_completion(
         unseen = covered & ~partial.seen
         which = texture_masks(template, partial.seen, views)
         for name, fill in ways.items():
+            begun, row = time.perf_counter(), sums[name]
             made = fill(partial).clamp(0, 1)
-            row = sums[name]
+            row["seconds"].append(time.perf_counter() - begun)
             row["l1"].append(float((made - truth)[unseen].abs().mean()))
             row["psnr"].append(psnr(made.permute(2, 0, 1), truth.permute(2, 0, 1), unseen))
             if bool(partial.seen.any()):
@@ -313,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     steady.add_argument("photos", nargs="+", metavar="PHOTO")
     steady.set_defaults(measure=_steady)
     for command in (completion, pairs, steady):
-        command.add_argument("--completion", metavar="SOURCE", help="plain, learned (where it ships), or weights")
+        command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
     for command in (completion, seen):
         command.add_argument("--count", type=positive, metavar="N", help="only the first N")
     for command in (completion, seen, pairs):

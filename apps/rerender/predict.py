@@ -209,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--completion",
         metavar="SOURCE",
-        help="what fills the unseen: plain, learned, or weights of your own; learned where its weights ship",
+        help="what fills the unseen: plain, learned (if it ships, the default), weights of your own, diffusion:SOURCE",
     )
     parser.add_argument("--renderer", metavar="SOURCE", help="what corrects the pictures; as --completion")
     parser.add_argument("--export", type=Path, metavar="GLB", help="also write the textured mesh in the first pose")

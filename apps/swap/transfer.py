@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from apps.rerender.completion import CompletionNet, complete_texture
 from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
 from bodymap.errors import UserError
@@ -22,6 +22,9 @@ from bodymap.warping.grid import dilate, smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
+
+if TYPE_CHECKING:
+    from apps.rerender.pretrained import Completion
 
 WHAT, TONES = ("all", "upper", "lower"), ("source", "target")
 SKIN, HAIR = LAYER_NAMES.index("skin"), LAYER_NAMES.index("hair")
@@ -60,7 +63,7 @@ def swap(
     template: Template | None = None,
     texture_size: int = 1024,
     shading: float = 0.5,
-    completion: CompletionNet | None = None,
+    completion: Completion | None = None,
 ) -> SwapResult:
     """Dresses the target's person as the source's.
 
@@ -103,7 +106,7 @@ def swap(
     if not bool(partial.seen.any()):
         raise UserError("Too little of the source's person is seen to take a texture from; choose a larger photo.")
     seen = partial.seen
-    filled = None if completion is None else complete_texture(template, partial, completion)
+    filled = None if completion is None else completion.complete(template, partial)
     partial = mirror_unseen(template, partial)
     filled = filled or fill_texture(template, partial, mirror=False)
 
