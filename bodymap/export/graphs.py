@@ -240,6 +240,7 @@ def _export_graph(graph: str, module: nn.Module, model: BodyMap, folder: Path) -
     inputs = _inputs(graph, model, TRACED)
     names, outputs = GRAPHS[graph]
     with torch.inference_mode(False), torch.no_grad():
+        module(*inputs)  # what the template keeps on first use must not come from tracing, which has no values
         torch.onnx.export(
             module,
             inputs,
