@@ -25,7 +25,7 @@ from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import image_to_texture
 
 if TYPE_CHECKING:
-    from apps.rerender.completion import CompletionNet
+    from apps.rerender.pretrained import Completion
 
 _VERTICAL = np.array([0.0, -1.0, 0.0])  # of a camera held level
 _STEEPEST = np.radians(32.0)  # camera and fit together: a single view leans bodies towards it
@@ -114,7 +114,7 @@ def make_avatar(
     template: Template | None = None,
     texture_size: int = 1024,
     more: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]] = (),
-    completion: CompletionNet | None = None,
+    completion: Completion | None = None,
 ) -> Avatar:
     """Takes shape, pose and texture of a photo's person; some seconds of a CPU core.
 
@@ -137,10 +137,5 @@ def make_avatar(
     )
     if not bool(partial.seen.any()):
         raise UserError("Too little of the person is seen to take a texture from; choose a larger photo.")
-    if completion is None:
-        texture = fill_texture(template, partial)
-    else:
-        from apps.rerender.completion import complete_texture
-
-        texture = complete_texture(template, partial, completion)
+    texture = fill_texture(template, partial) if completion is None else completion.complete(template, partial)
     return Avatar(template, fit, displacement, texture)

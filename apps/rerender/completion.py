@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from apps.rerender.pattern import continued_pattern
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES
 from bodymap.warping.atlas import Atlas, get_atlas
@@ -120,6 +121,10 @@ class CompletionNet(nn.Module):
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
         detail = detail_of(other[:, :3], there, odd(_DETAIL * self.config.size))
         return Completed(spread, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
+
+    def complete(self, template: Template, partial: PartialTexture) -> FilledTexture:
+        """The whole texture (``complete_texture``): what every completion answers to."""
+        return complete_texture(template, partial, self)
 
     def _spread(
         self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
@@ -246,7 +251,11 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     reach = odd(_DETAIL * size)
     detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
     detail = detail.permute(1, 2, 0)
-    made = colour + (take * there)[..., None] * detail
+    # and the garments' pattern where not even that was seen
+    both = torch.where(partial.seen[..., None], partial.colour, colour)
+    pattern = continued_pattern(both, torch.where(partial.seen, partial.layer, layer), partial.seen)
+    mirrored = (take * there)[..., None]
+    made = colour + mirrored * detail + (1 - mirrored) * pattern
 
     # near the seen, follow the difference found there
     seen, inside = partial.seen, atlas.covered

@@ -1,8 +1,9 @@
-"""Measures re-rendering: fillings of unseen texture on held-out people, and pairs of photographs of one person.
+"""Measures re-rendering: fillings of unseen texture on held-out people, pairs of photographs, turntables.
 
     python -m apps.rerender.evaluate completion data/textures_test --json figures.json
     python -m apps.rerender.evaluate views data/views_test
     python -m apps.rerender.evaluate pairs a.jpg b.jpg [c.jpg d.jpg ...]
+    python -m apps.rerender.evaluate steady a.jpg [b.jpg ...]
 
 Textures of held-out assets come from ``python -m apps.rerender.textures --split test``. LPIPS downloads its network
 once, unless its weights are given.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _VIEW = (256, 160)  # pixels of the renders that are compared
 _ANGLES = (0, 90, 180, 270)
+_FRAMES = 72  # of a turntable
 _LEAST = 400  # pixels of unseen texture that a render must show to count
 
 
@@ -60,8 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 # ---------------------------------------------------------------------------------------------------- the completion
 def fillings(template, network=None) -> dict[str, Fill]:
-    """The ways to fill a partial texture, by name; the learned one if there is a network."""
-    from apps.rerender.completion import complete_texture
+    """The ways to fill a partial texture, by name; the learned one if there is a network.
+
+    With a diffusion inpainter in the network's place there are both, it and what it starts from.
+    """
     from bodymap.warping import fill_texture
 
     ways: dict[str, Fill] = {
@@ -69,8 +74,11 @@ def fillings(template, network=None) -> dict[str, Fill]:
         "smooth": lambda partial: fill_texture(template, partial, mirror=False).colour,
         "symmetry+smooth": lambda partial: fill_texture(template, partial).colour,
     }
+    start = getattr(network, "start", None)
+    if start is not None:
+        ways["start"] = lambda partial: start(template, partial).colour
     if network is not None:
-        ways["learned"] = lambda partial: complete_texture(template, partial, network).colour
+        ways["learned" if start is None else "diffusion"] = lambda partial: network.complete(template, partial).colour
     return ways
 
 
@@ -89,7 +97,7 @@ def measure_completion(
     """Means over the folder's textures, by way of filling.
 
     "l1", "psnr": of unseen texels; "lpips": of the pixels of renders (the template from four sides) that show unseen
-    texels, all others as they should be; "seen_psnr": of what was seen, to the partial texture.
+    texels, all others as they should be; "seen_psnr": of what was seen, to the partial texture; "seconds": of filling.
     """
     import torch
     from tqdm import tqdm
@@ -105,7 +113,7 @@ def measure_completion(
     spoil = Spoil(template, stored.size, SpoilConfig(others=False, flip=0, second=0, recolour=0), 77)
     views = [_view(angle) for angle in _ANGLES]
     ways = fillings(template, network)
-    sums = {name: {"l1": [], "psnr": [], "lpips": [], "seen_psnr": []} for name in ways}
+    sums = {name: {"l1": [], "psnr": [], "lpips": [], "seen_psnr": [], "seconds": []} for name in ways}
 
     def shown(texture, k: int):
         return texture_to_image(template, texture, views[k], smooth=0).values.permute(2, 0, 1)
@@ -119,8 +127,9 @@ def measure_completion(
         unseen = covered & ~partial.seen
         which = texture_masks(template, partial.seen, views)
         for name, fill in ways.items():
+            begun, row = time.perf_counter(), sums[name]
             made = fill(partial).clamp(0, 1)
-            row = sums[name]
+            row["seconds"].append(time.perf_counter() - begun)
             row["l1"].append(float((made - truth)[unseen].abs().mean()))
             row["psnr"].append(psnr(made.permute(2, 0, 1), truth.permute(2, 0, 1), unseen))
             if bool(partial.seen.any()):
@@ -278,6 +287,22 @@ def _pairs(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return measure_pairs(options.photos, network, options.lpips)
 
 
+def _steady(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    from apps.rerender.avatar import make_avatar
+    from apps.rerender.pretrained import find, load_completion
+    from apps.rerender.steadiness import flicker
+    from bodymap import BodyMap
+    from bodymap.photo import read_photo
+
+    network = _network(load_completion, find("completion", options.completion))
+    model, result = BodyMap.from_pretrained(), {}
+    for path in options.photos:
+        avatar = make_avatar(read_photo(path), model.predict(path), completion=network)
+        bodies = [avatar.turned(360 * k / _FRAMES) for k in range(_FRAMES)]
+        result[Path(path).name] = {"flicker": flicker(avatar, bodies)}
+    return result
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m apps.rerender.evaluate", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -291,12 +316,16 @@ def _parser() -> argparse.ArgumentParser:
     pairs = commands.add_parser("pairs", help="the first one's texture on the second one, photo by photo")
     pairs.add_argument("photos", nargs="+", metavar="PHOTO")
     pairs.set_defaults(measure=_pairs)
-    for command in (completion, pairs):
-        command.add_argument("--completion", metavar="SOURCE", help="plain, learned (where it ships), or weights")
+    steady = commands.add_parser("steady", help="turntables: how much points flicker from frame to frame, of 255")
+    steady.add_argument("photos", nargs="+", metavar="PHOTO")
+    steady.set_defaults(measure=_steady)
+    for command in (completion, pairs, steady):
+        command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
     for command in (completion, seen):
         command.add_argument("--count", type=positive, metavar="N", help="only the first N")
     for command in (completion, seen, pairs):
         command.add_argument("--lpips", metavar="FILE", help="safetensors of the LPIPS network (alex)")
+    for command in (completion, seen, pairs, steady):
         command.add_argument("--json", metavar="FILE", help="also write the figures there")
     return parser
 

@@ -1,7 +1,7 @@
 """The command: one photograph in, a film of its person out, turned, posed or moving.
 
 python -m apps.rerender.predict PHOTO --turn 360 -o turn.mp4
-python -m apps.rerender.predict PHOTO --pose OTHER_PHOTO -o posed.png
+python -m apps.rerender.predict PHOTO --pose OTHER_PHOTO -o posed.png --background photo
 python -m apps.rerender.predict PHOTO --motion walk.bvh -o walk.mp4 --export person.glb
 """
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from apps.rerender.avatar import Avatar
     from bodymap.predictor import BodyMap
+    from bodymap.types import Camera
     from bodymap.visual.video import Film
 
     Bodies = list[np.ndarray]
 
 _SIZES, _TEXTURES = (64, 2048), (128, 4096)
+_SIZE = 640
 _MOST_FRAMES = 3000
 _FRAMES, _FPS = 250, 25.0  # where nothing else is said
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.weights import find
 
     output = check_film(options.output)
-    if not _SIZES[0] <= options.size <= _SIZES[1]:
+    if options.size is not None and not _SIZES[0] <= options.size <= _SIZES[1]:
         raise UserError(f"--size must lie between {_SIZES[0]} and {_SIZES[1]} pixels, not {options.size}.")
     if not _TEXTURES[0] <= options.texture <= _TEXTURES[1]:
         raise UserError(f"--texture must lie between {_TEXTURES[0]} and {_TEXTURES[1]} texels, not {options.texture}.")
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--fps must lie between 1 and 240, not {options.fps:g}.")
     if options.frames is not None and not 1 <= options.frames <= _MOST_FRAMES:
         raise UserError(f"--frames must lie between 1 and {_MOST_FRAMES}, not {options.frames}.")
-    for path in (options.photo, options.pose, *options.also):
+    scene = None if options.background in (None, "photo") else Path(options.background)
+    for path in (options.photo, options.pose, scene, *options.also):
         if path is not None:
             open_image(path).close()
             if path.resolve() == output.resolve():
@@ -98,9 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bodies = _driven(avatar, model, film, options.frames)
     else:
         bodies = _turning(avatar, options)
-    camera = frame_camera(avatar.fit.camera, bodies, options.size)
+    if options.background is None:
+        camera, behind = frame_camera(avatar.fit.camera, bodies, options.size or _SIZE), None
+    else:
+        camera, behind = _scene(avatar, model, photo, correspondence.mask, scene, options.size)
     frames = (
-        render(avatar, body, camera, renderer=paint) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2)
+        render(avatar, body, camera, behind, paint) for body in tqdm(bodies, desc=str(output), disable=len(bodies) < 2)
     )
     written = write_film(output, frames, fps)
     if options.export is not None:
@@ -114,6 +120,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in written[:3]:
         print(path)
     return 0
+
+
+def _scene(
+    avatar: Avatar, model: BodyMap, photo: np.ndarray, person: np.ndarray, picture: Path | None, longest: int | None
+) -> tuple[Camera, np.ndarray]:
+    """The photo's own camera and what lies behind the person: ``picture``, or the photo without them."""
+    from apps.rerender.background import covering, others_in, own_frame, without_person
+    from bodymap.photo import read_photo
+
+    own = avatar.fit.camera
+    camera = own_frame(own, longest or min(max(own.size), _SIZES[1]))
+    if picture is not None:
+        return camera, covering(read_photo(picture), camera.size)
+    return camera, covering(without_person(photo, person, others_in(model, photo, person)), camera.size)
 
 
 def _turning(avatar: Avatar, options: argparse.Namespace) -> Bodies:
@@ -178,13 +198,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, default=Path("rerender.mp4"), help="mp4, gif, webp or png")
     parser.add_argument("--frames", type=int, metavar="N", help="of the result (72 of a turn, at most 250 of a motion)")
     parser.add_argument("--fps", type=float, help=f"pictures a second ({_FPS:g}, or those of the driving film)")
-    parser.add_argument("--size", type=int, default=640, metavar="PX", help="longer side of the film (%(default)s)")
+    parser.add_argument(
+        "--size", type=int, metavar="PX", help=f"longer side of the film ({_SIZE}; with --background that of the photo)"
+    )
+    parser.add_argument(
+        "--background", metavar="photo|FILE", help="where the photo shows them: in it, or before another picture"
+    )
     parser.add_argument("--mask", type=Path, metavar="FILE", help="the person in white, where several are in the photo")
     parser.add_argument("--texture", type=int, default=1024, metavar="PX", help="texels each way (%(default)s)")
     parser.add_argument(
         "--completion",
         metavar="SOURCE",
-        help="what fills the unseen: plain, learned, or weights of your own; learned where its weights ship",
+        help="what fills the unseen: plain, learned (if it ships, the default), weights of your own, diffusion:SOURCE",
     )
     parser.add_argument("--renderer", metavar="SOURCE", help="what corrects the pictures; as --completion")
     parser.add_argument("--export", type=Path, metavar="GLB", help="also write the textured mesh in the first pose")

@@ -11,17 +11,23 @@ from bodymap.errors import UserError
 
 if TYPE_CHECKING:
     from apps.rerender.completion import CompletionNet
+    from apps.rerender.diffusion import DiffusionChoice, DiffusionCompletion
     from apps.rerender.renderer import RendererNet
     from bodymap.surface import Template
+
+    Completion = CompletionNet | DiffusionCompletion
 
 SHIPPED = Path(__file__).parent / "weights"
 
 
-def load_completion(source: str | os.PathLike | None = None, template: Template | None = None) -> CompletionNet:
-    """The completion network, ready to be used.
+def load_completion(
+    source: str | os.PathLike | DiffusionChoice | None = None, template: Template | None = None
+) -> Completion:
+    """The completion, ready to be used: ``complete(template, partial)``.
 
     Args:
-        source: folder, file or hub id, or a run's folder; None: the shipped weights.
+        source: folder, file or hub id, or a run's folder; None: the shipped weights; or a diffusion pipeline, which
+            begins from what the shipped weights say.
 
     Raises:
         UserError: the weights are missing, damaged or of another template.
@@ -31,6 +37,11 @@ def load_completion(source: str | os.PathLike | None = None, template: Template 
     from bodymap.surface import load_template
 
     template = template if template is not None else load_template()
+    if source is not None and not isinstance(source, (str, os.PathLike)):
+        from apps.rerender.diffusion import DiffusionCompletion
+
+        shipped = SHIPPED / "completion"
+        return DiffusionCompletion.load(source, load_completion(shipped, template) if shipped.is_dir() else None)
 
     def build(model: dict) -> CompletionNet:
         return CompletionNet(from_dict(CompletionConfig, model, "model"), template)
@@ -63,11 +74,12 @@ def _load(source: str | os.PathLike, template: Template, build: Callable[[dict],
     return network.eval().requires_grad_(False)
 
 
-def find(what: Literal["completion", "renderer"], choice: str | None) -> Path | None:
+def find(what: Literal["completion", "renderer"], choice: str | None) -> Path | DiffusionChoice | None:
     """Where the weights of a choice lie; None: go without.
 
     Args:
-        choice: "plain", "learned", a source of weights, or None: learned where its weights ship.
+        choice: "plain", "learned", a source of weights, or None: learned where its weights ship; for the completion
+            also "diffusion:SOURCE".
 
     Raises:
         UserError: there are no such weights.
@@ -83,4 +95,9 @@ def find(what: Literal["completion", "renderer"], choice: str | None) -> Path | 
         if not shipped.is_dir():
             raise UserError(f"No learned {what} ships with this version; use --{what} plain.")
         return shipped
+    name, _, rest = choice.partition(":")
+    if what == "completion" and name == "diffusion":
+        from apps.rerender.diffusion import read_choice
+
+        return read_choice(rest)
     return weights.find(choice)

@@ -201,6 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--completion", metavar="SOURCE", help="plain, learned, or weights; as apps.rerender.predict")
     options = parser.parse_args(arguments)
     found = find("completion", options.completion)
+    if found is not None and not isinstance(found, Path):
+        raise UserError("Views are made with a plain or a learned completion, not with a diffusion pipeline.")
     digest = ""
     if found is not None:
         from bodymap.weights import load

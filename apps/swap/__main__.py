@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--completion",
         metavar="SOURCE",
-        help="what makes up the unseen: plain, learned, or weights of your own (default: learned where it ships)",
+        help="what fills the unseen: plain, learned (if it ships, the default), weights of your own, diffusion:SOURCE",
     )
     return parser
 

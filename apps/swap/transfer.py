@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from apps.rerender.completion import CompletionNet, complete_texture
+from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
 from bodymap.errors import UserError
 from bodymap.surface import Template, load_template
@@ -21,6 +22,9 @@ from bodymap.warping.grid import dilate, smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
+
+if TYPE_CHECKING:
+    from apps.rerender.pretrained import Completion
 
 WHAT, TONES = ("all", "upper", "lower"), ("source", "target")
 SKIN, HAIR = LAYER_NAMES.index("skin"), LAYER_NAMES.index("hair")
@@ -59,7 +63,7 @@ def swap(
     template: Template | None = None,
     texture_size: int = 1024,
     shading: float = 0.5,
-    completion: CompletionNet | None = None,
+    completion: Completion | None = None,
 ) -> SwapResult:
     """Dresses the target's person as the source's.
 
@@ -102,7 +106,7 @@ def swap(
     if not bool(partial.seen.any()):
         raise UserError("Too little of the source's person is seen to take a texture from; choose a larger photo.")
     seen = partial.seen
-    filled = None if completion is None else complete_texture(template, partial, completion)
+    filled = None if completion is None else completion.complete(template, partial)
     partial = mirror_unseen(template, partial)
     filled = filled or fill_texture(template, partial, mirror=False)
 
@@ -181,6 +185,8 @@ def _garment(
     if bool((bare > 0).any()) and bool((partial.layer == SKIN).any()):
         layers.append(SKIN)
     textures = [fill_texture(template, partial, mirror=False, layers=(k,)).colour for k in layers]
+    # a jacket may have to become as long as a coat: its pattern goes on
+    textures[0] = (textures[0] + continued_pattern(textures[0], torch.full_like(partial.layer, layer), own)).clamp(0, 1)
     pictures = look_up(template, torch.cat(textures, -1), view.grid, tuple(view.mask.shape)).values
     picture = pictures[..., :3]
     if len(layers) > 1:

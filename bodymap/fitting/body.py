@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from bodymap.fitting.evidence import Evidence, gather
 from bodymap.fitting.start import candidates, standing_spread
 from bodymap.people.anatomy import template
+from bodymap.people.hands import relaxed_hands
 from bodymap.people.pack import Pack
 from bodymap.people.rig import Rig, State
 from bodymap.people.skinning import vector_of_rotation
@@ -88,6 +89,8 @@ def fit_body(
         moved, cost = _solve(rig, some, state, centre, focal, iterations)
         tried.append((cost, len(tried), moved))
     state = min(tried)[2]
+    if start is None:  # poses of the pack mostly leave the hands flat and spread
+        state = replace(state, local=relaxed_hands(state.local, pack))
     fine = Rig.at(pack, evidence.corners, evidence.share).steadier(_STEADY)
     state, _ = _solve(fine, evidence, state, centre, focal, iterations // 2)
 

@@ -13,10 +13,12 @@ from scipy.sparse.linalg import factorized
 
 from bodymap.fitting.body import BodyFit, project
 from bodymap.fitting.evidence import gather
+from bodymap.fitting.shoes import shoe_form, wears_shoes
 from bodymap.people.anatomy import template
 from bodymap.people.mesh import corner_normals
 from bodymap.people.rig import Rig
 from bodymap.people.scans.displace import laplacian
+from bodymap.people.wardrobe import Wardrobe
 from bodymap.types import Correspondence
 
 _PIXELS = 8000
@@ -64,4 +66,13 @@ def clothe(fit: BodyFit, correspondence: Correspondence) -> Float[np.ndarray, "v
     known = smoothest(np.ones((len(evidence), 1)), weight, _ACROSS).clip(0, 1)
     moved[:, :2] = known * across + (1 - known) * stands_off[:, None] * normals[:, :2]
     linear, _ = rig.blended(fit.state)
-    return np.linalg.solve(linear.astype(float), moved[..., None])[..., 0]
+    return _in_shoes(np.linalg.solve(linear.astype(float), moved[..., None])[..., 0], fit, correspondence)
+
+
+def _in_shoes(displacement: np.ndarray, fit: BodyFit, c: Correspondence) -> np.ndarray:
+    """Feet of whoever wears shoes have the shoes' form instead: the photo shows too little of a foot to form one."""
+    form, weight = shoe_form(fit.pack)
+    left = Wardrobe.of(fit.pack).anatomy.left[: len(form)]
+    worn = weight * np.where(left, *wears_shoes(c))
+    stature = np.ptp(Rig(fit.pack).rest(fit.state)[:, 2]) / np.ptp(fit.pack.base_vertices[: len(form), 2])
+    return displacement * (1 - worn[:, None]) + form * stature * worn[:, None]

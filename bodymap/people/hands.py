@@ -100,21 +100,40 @@ def curl_fingers(
     keep = rng.random(2) < 0.5
     first = choose(rng, config.hands)
     names = [wanted[0] or first, wanted[1] or (first if same else choose(rng, config.hands))]
+    fingers = _bent(h, [_draw(rng, SHAPES[_known(name)]) for name in names])
+    for side in (0, 1):
+        if not (kept[side] and keep[side]):
+            local[h.bones[side]] = fingers[side]
+    return local
+
+
+def relaxed_hands(local: Float[np.ndarray, "bone 3 3"], pack: Pack) -> Float[np.ndarray, "bone 3 3"]:
+    """A copy in which both hands hang as resting hands do: the middle of what "relaxed" allows."""
+    h, shape = _hands(pack), SHAPES["relaxed"]
+    curl = np.mean(shape.curl, 1)[:, None].repeat(3, 1)
+    fingers = _bent(h, [(curl, *(sum(bounds) / 2 for bounds in (shape.spread, shape.opposition, shape.thumb)))] * 2)
+    local = local.copy()
+    local[h.bones] = fingers
+    return local
+
+
+def _bent(h: _Hands, drawn: list[tuple[np.ndarray, float, float, float]]) -> Float[np.ndarray, "side 5 3 3 3"]:
+    """Local rotations of the finger bones of the left and the right hand, from what ``_draw`` gives."""
     vector, extra = np.empty((2, 5, 3, 3)), np.zeros((2, 5, 3))
-    for side, name in enumerate(names):
-        if name not in SHAPES:
-            raise UserError(f'There is no shape of hands "{name}"; there are {", ".join(SHAPES)}.')
-        curl, spread, opposition, thumb = _draw(rng, SHAPES[name])
+    for side, (curl, spread, opposition, thumb) in enumerate(drawn):
         vector[side] = h.fist[side] * curl[..., None]
         extra[side, 1:] = h.fan[side] * (spread * _FAN)[:, None]
         extra[side, 0] = h.fan[side] * thumb + h.oppose[side] * opposition
     turned = rotations(np.concatenate([vector.reshape(30, 3), extra.reshape(10, 3)]))
     fingers, off = turned[:30].reshape(2, 5, 3, 3, 3), turned[30:].reshape(2, 5, 3, 3)
     fingers[:, :, 0] = off @ fingers[:, :, 0]
-    for side in (0, 1):
-        if not (kept[side] and keep[side]):
-            local[h.bones[side]] = fingers[side]
-    return local
+    return fingers
+
+
+def _known(name: str) -> str:
+    if name not in SHAPES:
+        raise UserError(f'There is no shape of hands "{name}"; there are {", ".join(SHAPES)}.')
+    return name
 
 
 def _draw(rng: np.random.Generator, shape: HandShape) -> tuple[np.ndarray, float, float, float]:

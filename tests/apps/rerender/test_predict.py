@@ -161,6 +161,21 @@ def test_command(photos, capsys):
     assert "seen" in capsys.readouterr().err
 
 
+def test_in_the_photo_itself(photos, photo, model):
+    main(["one.png", "--turn", "30", "-o", "in.png", "--background", "photo", "--texture", "256"])
+    shown, mask = np.asarray(Image.open("in.png")), model.predict(photo).mask
+    assert shown.shape == photo.shape
+    # far from where the person is and was it is the photo, and the person is in it
+    columns = np.flatnonzero(mask.any(0))
+    aside = [0, 1, -2, -1]
+    assert columns[0] > 8 and np.array_equal(shown[:, aside], photo[:, aside])
+    assert (np.abs(shown.astype(int) - photo).max(-1) > 20)[mask].mean() > 0.2
+    Image.fromarray(np.full((60, 200, 3), (0, 255, 0), np.uint8)).save("green.png")
+    main(["one.png", "--turn", "0", "-o", "on.png", "--background", "green.png", "--size", "120", "--texture", "256"])
+    shown = np.asarray(Image.open("on.png"))
+    assert max(shown.shape) == 120 and (shown == (0, 255, 0)).all(-1).mean() == pytest.approx(1 - mask.mean(), abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -175,6 +190,9 @@ def test_command(photos, capsys):
         (["one.png", "-o", "film.gif", "--motion", "one.png"], "bvh"),
         (["one.png", "-o", "film.gif", "--driving", "none.mp4"], "does not exist"),
         (["one.png", "-o", "film.gif", "--completion", "none_there"], "no weights"),
+        (["one.png", "-o", "film.gif", "--completion", "diffusion:none_there"], "no diffusion pipeline"),
+        (["one.png", "-o", "film.gif", "--background", "none.png"], "none.png"),
+        (["one.png", "-o", "two.png", "--background", "two.png"], "would replace"),
         (["one.png", "-o", "film.gif", "--renderer", "none_there"], "no weights"),
         (["missing.png", "-o", "film.gif"], "missing.png"),
     ],

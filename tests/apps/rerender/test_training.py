@@ -172,6 +172,7 @@ def test_the_fillings_are_measured(texture_folder, monkeypatch):
     network = CompletionNet(CompletionConfig(size=64, channels=(8, 8)), load_template()).eval()
     figures = evaluate.measure_completion(str(texture_folder), network, count=1, quiet=True)
     assert list(figures) == ["nearest", "smooth", "symmetry+smooth", "learned"]
+    assert all(row["seconds"] > 0 for row in figures.values())
     assert all(row["seen_psnr"] > 40 for row in figures.values())
     assert all(np.isfinite(list(row.values())).all() for row in figures.values())
 

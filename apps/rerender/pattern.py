@@ -1,0 +1,106 @@
+"""Checks, stripes and prints go on where a garment was not seen: its own cloth, side by side with its mirror image.
+
+A network that has seen one side says what colour the other side has, on average; it cannot draw the pattern, and need
+not: the seen side shows it.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from bodymap.types import LAYER_NAMES
+
+GARMENTS = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
+_SIDES = (0.16, 0.125, 0.094, 0.07)  # of a piece of cloth, of the atlas's width
+_ENOUGH = 0.12  # of a smaller one less is taken
+_SMALL = 0.15  # what the smallest piece has to be better by than the largest
+_TYPICAL = 0.08  # a piece whose mean differs more from the garment's is a pocket, a lapel, a shirt under it
+_WITHIN = (
+    1.25  # a pattern varies within eighths of a piece; more than so many times that between them is something else
+)
+_PLAIN, _LIVELY = 0.03, 0.06  # standard deviation within them of cloth without a pattern, and of one with
+_OUTLIER = 2.5  # median deviations from the cloth's colour: what is further off is something on it
+
+
+def continued_pattern(
+    colour: Float[Tensor, "texel texel rgb=3"],
+    layer: Int[Tensor, "texel texel"],
+    known: Bool[Tensor, "texel texel"],
+) -> Float[Tensor, "texel texel rgb=3"]:
+    """What to add to smooth colours where a garment is not known, so that its pattern goes on; 0 elsewhere.
+
+    Args:
+        colour: in [0, 1], of the whole atlas; smooth where not known.  layer: index into LAYER_NAMES.
+        known: whose colour is a photo's.
+    """
+    added = torch.zeros_like(colour)
+    for garment in GARMENTS:
+        mine = layer == garment
+        wanted = mine & ~known
+        if not bool(wanted.any()):
+            continue
+        found = _piece(colour, mine & known)
+        if found is None:
+            continue
+        (row, column, side), lively = found
+        strength = min(max((lively - _PLAIN) / (_LIVELY - _PLAIN), 0.0), 1.0) * min(1.0, side / (_ENOUGH * len(colour)))
+        if strength == 0:
+            continue
+        cloth = _without_slope(colour[row : row + side, column : column + side])
+        limit = _OUTLIER * cloth.abs().median()
+        cloth = cloth.clamp(-limit, limit)
+        rows, columns = torch.nonzero(wanted).unbind(1)
+        added[rows, columns] = (
+            strength * cloth[_there_and_back(rows - row, side), _there_and_back(columns - column, side)]
+        )
+    return added
+
+
+def _piece(
+    colour: Float[Tensor, "texel texel rgb=3"], known: Bool[Tensor, "texel texel"]
+) -> tuple[tuple[int, int, int], float] | None:
+    """((row, column, side), how lively) of the square of known cloth that is most a pattern; None: there is none."""
+    size, own = colour.shape[0], colour[known]
+    if len(own) == 0:
+        return None
+    # a garment of two colours is neither on the average, one with something on it mostly the first
+    typical = torch.stack([own.mean(0), own.median(0).values])
+    image = torch.cat([colour.permute(2, 0, 1), known[None].float()])[None]
+    best, least = None, float("inf")
+    for share in _SIDES:
+        cell = max(1, round(share * size / 8))
+        cells, squared = (functional.avg_pool2d(values, cell) for values in (image, image[:, :3] ** 2))
+        if min(cells.shape[-2:]) < 8:
+            continue
+        # means over squares of eight by eight cells; of what varies in them, that between the cells and that within
+        squares = functional.avg_pool2d(cells, 8, 1)[0]
+        mean, whole = squares[:3], squares[3] > 0.999
+        between = functional.avg_pool2d(cells[:, :3] ** 2, 8, 1)[0] - mean**2
+        within = functional.avg_pool2d(squared, 8, 1)[0] - mean**2 - between
+        between, within = (variance.clamp_min(0).amax(0).sqrt() for variance in (between, within))
+        off = (mean - typical[..., None, None]).abs().amax(1).amin(0)
+        ratio = between / (within + 0.02)
+        cost = ratio + 2 * off + _SMALL * (_SIDES[0] - share) / (_SIDES[0] - _SIDES[-1])
+        cost = torch.where(whole & (off <= _TYPICAL) & (ratio <= _WITHIN), cost, torch.inf)
+        row, column = divmod(int(cost.argmin()), cost.shape[1])
+        if float(cost[row, column]) < least:
+            least = float(cost[row, column])
+            best = (row * cell, column * cell, 8 * cell), float(within[row, column])
+    return best
+
+
+def _without_slope(piece: Float[Tensor, "row column rgb=3"]) -> Float[Tensor, "row column rgb=3"]:
+    """Less its best plane: the light's fall over the piece is not the cloth's."""
+    side = len(piece)
+    at = (torch.arange(side, device=piece.device, dtype=piece.dtype) + 0.5) / side - 0.5
+    down, across = (12 * (piece * axis).mean((0, 1)) for axis in (at[:, None, None], at[None, :, None]))
+    return piece - piece.mean((0, 1)) - down * at[:, None, None] - across * at[None, :, None]
+
+
+def _there_and_back(offset: Int[Tensor, " n"], side: int) -> Int[Tensor, " n"]:
+    """Places in a piece that is followed by its mirror image, again and again: no jump at its edges."""
+    folded = offset % (2 * side)
+    return torch.where(folded < side, folded, 2 * side - 1 - folded)
