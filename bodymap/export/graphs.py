@@ -280,6 +280,8 @@ def _without_branches(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, timm.models.tiny_vit.TinyVitBlock):
             module.forward = types.MethodType(_padded_block, module)
+        if isinstance(module, timm.models.tiny_vit.Attention):
+            module.fused_attn = False  # one node less that onnxruntime would take apart again
 
 
 def _padded_block(block: timm.models.tiny_vit.TinyVitBlock, x: Tensor) -> Tensor:

@@ -69,20 +69,7 @@ class TinyVitPyramid(nn.Module):
         parts = [self.model.patch_embed, *(self.model[f"stages_{stage}"] for stage in range(4))]
         for part in parts[: config.frozen_stages]:
             part.requires_grad_(False)
-        self._choose_attention()
         self.train()
-
-    def _apply(self, *arguments, **named):
-        super()._apply(*arguments, **named)
-        self._choose_attention()
-        return self
-
-    def _choose_attention(self) -> None:
-        """On a CPU windows of 7 x 7 are too small for the fused kernel to pay."""
-        fused = next(self.parameters()).device.type != "cpu"
-        for module in self.modules():
-            if isinstance(module, timm.models.tiny_vit.Attention):
-                module.fused_attn = fused
 
     def train(self, mode: bool = True):
         super().train(mode)
