@@ -60,8 +60,8 @@ def fill_from_patches(
         ValueError: the hole leaves nothing to copy from.
     """
     height, width = hole.shape
-    colours, to_fill = torch.from_numpy(photo).float() / 255, torch.from_numpy(hole)
-    usable = ~to_fill if avoid is None else ~(to_fill | torch.from_numpy(avoid))
+    colours, to_fill = torch.tensor(photo) / 255, torch.tensor(hole)
+    usable = ~to_fill if avoid is None else ~(to_fill | torch.tensor(avoid))
     if not bool(usable.any()):
         raise ValueError("The hole is the whole photo: there is nothing to fill it from.")
     generator = torch.Generator().manual_seed(seed)
