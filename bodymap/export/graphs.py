@@ -212,7 +212,7 @@ def export(model: BodyMap, folder: Path, int8: bool = False) -> dict[str, float]
         raise UserError("These weights lack the coarse stage or the correspondence stream: they cannot be exported.")
     if config.coarse_weight <= 0 or not config.coarse_mirror or config.stage != "bodymap":
         raise UserError("Only a predictor that looks both ways and decodes with the coarse stage can be exported.")
-    _without_branches(net)
+    without_branches(net)
     differences: dict[str, float] = {}
     with atomic_folder(folder) as temporary:
         outer = torch.nonzero(t.vertex_triangles[:, 0] >= 0)[:, 0]
@@ -275,7 +275,7 @@ def _check(graph: str, module: nn.Module, model: BodyMap, graphs: Graphs) -> flo
     return largest
 
 
-def _without_branches(net: nn.Module) -> None:
+def without_branches(net: nn.Module) -> None:
     """TinyViT's blocks ask whether windows need padding; a graph for all sizes cannot: it always pads, even by 0."""
     for module in net.modules():
         if isinstance(module, timm.models.tiny_vit.TinyVitBlock):
