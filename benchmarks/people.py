@@ -1,4 +1,9 @@
-"""Speed of synthetic people on one core: ``python -m benchmarks.people --pack FILE``; CPU seconds."""
+"""Speed of synthetic people on one core, and of photographing them on a device, kept apart from directing them.
+
+    python -m benchmarks.people --pack FILE [--device cuda]
+
+Without --device CPU seconds of one core; with it also pictures a second of the device.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ def main() -> None:
     parser.add_argument("--pack")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--size", default="256x192")
+    parser.add_argument("--device", help="cuda, ...: also time the photographing alone there")
     options = parser.parse_args()
     import torch
 
@@ -35,6 +41,39 @@ def main() -> None:
     for k in range(options.count):
         sample(2000 + k // 5, k, k, k, pack=pack, config=config)
     print(f"one picture, five of a person   {(time.process_time() - start) / options.count:6.3f} s")
+    if options.device:
+        photographing(options.pack, (height, width), 96, torch.device(options.device))
+
+
+def photographing(pack: str | None, size: tuple[int, int], count: int, device) -> None:
+    """Best of four, after two to warm up: with the meshes' way to the device, and with meshes that are there."""
+    import torch
+
+    from bodymap.data.synthetic import Shots, SyntheticPeople
+    from bodymap.people.film.cargo import unload
+    from bodymap.people.studio import photograph
+
+    people = SyntheticPeople(pack, size, seed=5, views_per_person=8)
+    shots = Shots(people)
+    cargo = shots.collate([shots[k] for k in range(count)])["cargo"]
+    loaded, config = people.load()
+
+    def best(work) -> float:
+        times = []
+        for _ in range(6):
+            start = time.perf_counter()
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        return min(times[2:])
+
+    there = unload(cargo, loaded, device)
+    for name, work in (
+        ("sent and photographed", lambda: shots.finish({"cargo": cargo}, device)),
+        ("photographed", lambda: photograph(there, config.supersample, device)),
+    ):
+        print(f"{name} on {device.type:4}: {count / best(work):7.0f} pictures a second")
 
 
 if __name__ == "__main__":

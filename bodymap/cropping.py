@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from bodymap.errors import UserError
 
@@ -117,3 +117,22 @@ def _depth(start: int, end: int, limit: int) -> Float[np.ndarray, " pixel"]:
     before = position if start > 0 else np.full(end - start, np.inf)
     after = (end - start) - position if end < limit else np.full(end - start, np.inf)
     return np.minimum(before, after)
+
+
+def blocks_of(
+    wanted: Bool[np.ndarray, "rows columns"], side: int
+) -> tuple[Int[np.ndarray, "block pixel"], Bool[np.ndarray, "block pixel"]]:
+    """The pixels (row * columns + column) of each block of side x side in which any is wanted, and which of them are;
+    one that is not wanted is replaced by one of the same block that is."""
+    rows, columns = wanted.shape
+    padding = (0, -rows % side), (0, -columns % side)
+    blocks = []
+    for values in (np.arange(rows * columns).reshape(rows, columns), wanted):
+        padded = np.pad(values, padding)
+        cut = padded.reshape(padded.shape[0] // side, side, padded.shape[1] // side, side).swapaxes(1, 2)
+        blocks.append(cut.reshape(-1, side * side))
+    pixels, inside = blocks
+    some = inside.any(1)
+    pixels, inside = pixels[some], inside[some]
+    spare = np.take_along_axis(pixels, inside.argmax(1)[:, None], 1)
+    return np.where(inside, pixels, spare), inside

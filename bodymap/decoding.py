@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from bodymap.cropping import blocks_of
 from bodymap.surface import Template, colour, points
 
 BLOCK = 4  # pixels a side
@@ -53,35 +53,36 @@ def decode_crop(
         evidence: the posteriors of all are multiplied (``colour.decode_scores``).
     """
     rows, columns = wanted.shape
-    pixels, inside = _blocks_of(wanted)
+    pixels, inside = (torch.from_numpy(one).to(wanted.device) for one in blocks_of(wanted.cpu().numpy(), BLOCK))
     codes = torch.zeros(rows * columns + 1, 4, device=wanted.device)
     size = _AT_A_TIME_GPU if wanted.is_cuda else _AT_A_TIME
     for block in torch.arange(len(pixels), device=wanted.device).split(size):
         place, there = pixels[block], inside[block]
-        log_p = scores(place.flatten()).float().log_softmax(-1).view(*place.shape, 3, colour.BINS)
-        among, unseen = _promising(t, log_p, _sum([says(place[:, _CORNERS], None) for says in evidence]), candidates)
-        said = _sum([says(place, among) for says in evidence])
-        triangle, barycentric, confidence = colour.decode_among(t, log_p, among, said, unseen)
-        answer = torch.cat([points.code(t, triangle, barycentric), confidence[:, None]], -1)
+
+        def says(which: list[int] | slice, samples: Tensor | None, place: Tensor = place) -> Tensor | None:
+            return _sum([one(place[:, which], samples) for one in evidence])
+
+        answer = decode_blocks(t, scores(place.flatten()).view(*place.shape, 3, colour.BINS), says, candidates)
         codes[torch.where(there, place, rows * columns).flatten()] = answer
     return codes[:-1].view(rows, columns, 4)
 
 
-def _blocks_of(wanted: Bool[Tensor, "rows columns"]) -> tuple[Int[Tensor, "block 16"], Bool[Tensor, "block 16"]]:
-    """The pixels (row * columns + column) of each block in which any is wanted, and which of them are; one that is not
-    wanted is replaced by one of the same block that is."""
-    rows, columns = wanted.shape
-    padding = 0, -columns % BLOCK, 0, -rows % BLOCK
-    numbers = torch.arange(rows * columns, device=wanted.device).view(rows, columns)
-    blocks = []
-    for values in (F.pad(numbers, padding), F.pad(wanted, padding)):
-        cut = values.unflatten(0, (-1, BLOCK)).unflatten(2, (-1, BLOCK)).transpose(1, 2)
-        blocks.append(cut.reshape(-1, BLOCK * BLOCK))
-    pixels, inside = blocks
-    some = inside.any(1)
-    pixels, inside = pixels[some], inside[some]
-    spare = pixels.gather(1, inside.int().argmax(1, keepdim=True))
-    return torch.where(inside, pixels, spare), inside
+def decode_blocks(
+    t: Template,
+    scores: Float[Tensor, "block pixel 3 256"],
+    says: Callable[[list[int] | slice, Int[Tensor, "block candidate"] | None], Tensor | None],
+    candidates: int = CANDIDATES,
+) -> Float[Tensor, "n 4"]:
+    """Colour code of the surface point and confidence of each pixel, block after block.
+
+    Args:
+        says: the sum of all evidence of some of each block's pixels, of some samples (None: all of them); None where
+            there is no evidence.
+    """
+    log_p = scores.float().log_softmax(-1)
+    among, unseen = _promising(t, log_p, says(_CORNERS, None), candidates)
+    triangle, barycentric, confidence = colour.decode_among(t, log_p, among, says(slice(None), among), unseen)
+    return torch.cat([points.code(t, triangle, barycentric), confidence[:, None]], -1)
 
 
 def _promising(

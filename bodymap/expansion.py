@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bodymap.foreground import refine
 from bodymap.surface import colour, points
+from bodymap.tidying import EDGE_RADIUS, clean_mask
 from bodymap.types import Correspondence
 from bodymap.upsampling import sample_codes, sample_smooth
 
@@ -52,7 +53,7 @@ def expand(
     *,
     mask: Bool[np.ndarray, "height width"] | None = None,
     matte: Float32[np.ndarray, "height width"] | None = None,
-    radius: int = refine.RADIUS,
+    radius: int = EDGE_RADIUS,
 ) -> Correspondence:
     """A reading at the photo's resolution. Memory: the result, and one band of rows of the crop at a time.
 
@@ -114,7 +115,7 @@ def fine_mask(
             alpha = torch.from_numpy(matte[top + start : top + stop, left:right].copy()).to(y.device)
             alpha = alpha * (sample_smooth(reading.own[None], y, x)[0] > 0.5)
         inside[start:stop] = (alpha > 0.5).cpu().numpy()
-    return refine.clean_mask(inside)
+    return clean_mask(inside)
 
 
 def bands(reading: Reading) -> list[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +35,21 @@ def load_network(source: Weights, template: Template) -> BodyMapNet:
         raise UserError(f"{source.path}: no network can be built from the configuration ({error}).") from None
     load_into(net, source.tensors, source=source.path)
     return net
+
+
+def compile_network(net: BodyMapNet) -> None:
+    """Both stages by ``torch.compile``, in place. Crops have many sizes: one compilation, with symbolic sides, for all.
+
+    Raises:
+        UserError: for a CPU, without a C++ compiler.
+    """
+    compiler = os.environ.get("CXX", "c++")
+    if next(net.parameters()).device.type == "cpu" and not any(map(shutil.which, (compiler, "g++", "clang++"))):
+        raise UserError("Compiling for a CPU needs a C++ compiler such as g++; install one, or leave compile out.")
+    # the parts, not the whole: between them stand decodings whose sizes depend on the picture
+    for part in (net.cse, net.appearance, net.correspondence, net.decoder):
+        if part is not None:
+            part.compile(dynamic=True)
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:

@@ -20,7 +20,8 @@ from bodymap.upsampling import sample_codes
 _MISSES = 1.0
 _MISSES_SHARE = 0.05  # and this share of the way itself
 
-_WEIGHT = 2.0
+_WEIGHT = 1.0
+_AGREES = 0.15  # codes (largest channel) this close mean the same limb
 _SIGMA = 0.04  # metres along the surface that a remembered point may be off
 _FLOOR = 0.05  # likelihood of what memory excludes: it may have been wrong then
 _PERSON = 0.1  # remembered foreground below which nothing is remembered of the place
@@ -49,6 +50,8 @@ class Memory:
         remembered = self.codes.permute(2, 0, 1)[None]
         # inside the coarse stage's own silhouette: a mask that fed on itself would grow from frame to frame
         surer = self.known & (condition[0, 3] > 0) & (self.codes[..., 3] > condition[0, 3])
+        # a contradiction is the present's to decide: a wrong side, once remembered, would stay for good
+        surer &= (remembered[0, :3] - condition[0, :3]).abs().amax(0) < _AGREES
         return torch.where(surer, remembered, condition)
 
     def evidence(self, t: Template) -> Callable[[Tensor, Tensor | None], Tensor]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bodymap.visual.video import Film
 
 
-_ENDINGS = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png|_(map|overlay)\.mp4")
+ENDINGS = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png|_(map|overlay)\.mp4")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     photos = list({path.resolve(): path for path in options.photos}.values())
     if len(photos) < len(options.photos):
         print("note: photos that were given twice are mapped once", file=sys.stderr)
-    check_names(photos, options.output, _ENDINGS.fullmatch)
+    check_names(photos, options.output, ENDINGS.fullmatch)
     films = {path: open_film(path) for path in photos if is_film(path)}
     for path in photos:
         if path not in films:
@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dtype=options.dtype,
         foreground=foreground,
         config=PredictorConfig(size=options.size, fit=options.fit),
+        compile=options.compile,
     )
     failures: list[UserError] = []
     for path in photos:
@@ -252,6 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 or mps (default: a GPU where there is one)")
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="the network's arithmetic (default: float32)"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile the networks: for many photos (a minute or more at first)"
     )
     parser.add_argument(
         "--size",

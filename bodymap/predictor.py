@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,18 +21,19 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from bodymap import foreground as masks
-from bodymap.cropping import DEFAULT, MULTIPLE, check_size, crop_of, pieces_of, resized, round_to
+from bodymap.cropping import MULTIPLE, check_size, crop_of, resized, round_to
 from bodymap.decoding import Evidence as SurfaceEvidence
 from bodymap.decoding import decode_crop
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, expand, without
+from bodymap.finding import PredictorConfig, search
 from bodymap.foreground import people
-from bodymap.foreground.people import Evidence, FindingConfig, Person
-from bodymap.foreground.refine import RADIUS
-from bodymap.loading import choose_device, choose_dtype, load_network
+from bodymap.foreground.people import Person
+from bodymap.loading import choose_device, choose_dtype, compile_network, load_network
 from bodymap.photo import name_of, read_photo
+from bodymap.surface import colour, points
+from bodymap.tidying import fill_outside
 from bodymap.types import LAYER_NAMES, Correspondence
-from bodymap.upsampling import fill_outside
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,32 +44,6 @@ if TYPE_CHECKING:
 
     Photo = str | os.PathLike | Image.Image | np.ndarray
     Mask = str | os.PathLike | Image.Image | np.ndarray
-
-
-@dataclass(frozen=True)
-class PredictorConfig:
-    """How photographs are fed to the network; sizes in pixels.
-
-    Attributes:
-        stage: "cse" stops after the coarse stage, whose match and silhouette are then the answer; every layer is skin.
-            That is the baseline that BodyMap has to beat, and several times as fast.
-    """
-
-    stage: Literal["cse", "bodymap"] = "bodymap"
-    size: int = DEFAULT  # longest side of a person's crop
-    coarse_size: int = 384  # longest side of the crop for the coarse stage
-    coarse_weight: float = 2.0  # of its posterior against the scores' when both are decoded together; 0: scores alone
-    coarse_mirror: bool = True  # it also looks at the crop's mirror image: fewer lefts for rights
-    margin: float = 0.12  # of the person's longer side, around the box found
-    enlarge: float = 3.0  # people smaller than size are scaled up by at most this
-    survey_sides: tuple[int, ...] = (224, 448, 896)  # shorter sides of the whole photo when people are looked for
-    survey_enlarge: float = 2.5  # for that, photos are scaled up by at most this: people far away are small
-    piece: int = 512  # large surveys go through the coarse stage in overlapping pieces of at most this side
-    decoded: float = 0.3  # foreground probability from which a pixel's surface point is worked out
-    edge_radius: int = RADIUS  # of the guided filter at the mask's edge, crop pixels; 0: none
-    fit: bool = False  # fit a body to the map, and let it have its say where the network is in two minds
-    passes: int = 1  # runs of the network on a crop; each further one is shown the result of the one before
-    finding: FindingConfig = FindingConfig()
 
 
 class BodyMap:
@@ -107,6 +81,7 @@ class BodyMap:
         dtype: str | torch.dtype | None = None,
         foreground: str | masks.Foreground | None = None,
         config: PredictorConfig | None = None,
+        compile: bool = False,
     ) -> BodyMap:
         """Loads weights: nothing (the shipped ones), a folder, a file or a hub id.
 
@@ -114,9 +89,11 @@ class BodyMap:
             device: "cpu", "cuda", "cuda:1", "mps"; None: a GPU where there is one.
             dtype: "float32", "bfloat16" or "float16"; None: float32.
             foreground: "own", "onnx:FILE", "rembg", "file:MASK", or a provider: where masks come from.
+            compile: the networks, by ``torch.compile``, for crops of any size; the first photo takes a minute or more.
 
         Raises:
-            UserError: no such weights, damaged ones, ones of another network or template; no such device.
+            UserError: no such weights, damaged ones, ones of another network or template; no such device; ``compile``
+                without the compiler that it needs.
         """
         from bodymap import weights
         from bodymap.surface import load_template
@@ -126,8 +103,10 @@ class BodyMap:
         if isinstance(foreground, str):
             foreground = masks.build_foreground(foreground)
         template = load_template()
-        net = load_network(weights.load(source, template.code_version), template)
-        return cls(net.to(device), template, dtype=dtype, foreground=foreground, config=config)
+        net = load_network(weights.load(source, template.code_version), template).to(device)
+        if compile:
+            compile_network(net)
+        return cls(net, template, dtype=dtype, foreground=foreground, config=config)
 
     # ------------------------------------------------------------------------------------------------ the whole way
 
@@ -203,70 +182,20 @@ class BodyMap:
         """
         if self.net.cse is None:
             raise UserError("These weights have no coarse stage, which finds people: give a mask of the person.")
-        levels: list[Evidence] = []
-        found: list[Person] = []
-        for side in self.config.survey_sides:
-            if levels and side > self.config.survey_enlarge * min(photo.shape[:2]):
-                break  # no further detail to be had
-            # after that only what the looks at the whole photo left open
-            where = (
-                people.worth_a_closer_look(levels[-1], found, self.config.finding)
-                if len(levels) >= people.WHOLE
-                else None
-            )
-            if where is not None and not where.any():
-                break
-            levels.append(self._survey(photo, side, where))
-            found = people.find_people(levels, photo.shape[:2], self.config.finding)
-            large = [p for p in found if np.sqrt(p.region.sum()) >= self.config.finding.smallest_side]
-            if large and not everyone:
-                break
-        return found
+        return search(photo, self.config, self._look, self._parts_of, everyone)
 
-    def _survey(
-        self,
-        photo: UInt8[np.ndarray, "height width rgb=3"],
-        side: int,
-        where: Bool[np.ndarray, "cells_down cells_across"] | None = None,
-    ) -> Evidence:
-        """The coarse stage on the whole photo, its shorter side scaled to ``side``, in overlapping pieces.
+    def _look(
+        self, picture: UInt8[np.ndarray, "height width rgb=3"]
+    ) -> tuple[Float32[np.ndarray, "rows columns"], Float32[np.ndarray, "rows columns 4"]]:
+        """The coarse stage's foreground and match, as ``finding.Look``."""
+        with self._arithmetic():
+            output = self.net.cse(self._tensor(picture))
+        image = self.net.correspondence_image(output, tuple(output.foreground.shape[-2:]))[0].float()
+        return output.foreground[0, 0].float().sigmoid().cpu().numpy(), image.permute(1, 2, 0).cpu().numpy()
 
-        Args:
-            where: only pieces that hold some of this; None: all of them.
-        """
-        from bodymap.surface import colour, points
-
-        height, width = photo.shape[:2]
-        # very long pictures: as many cells as twelve squares have, no more
-        scale = min(side / min(height, width), np.sqrt(12 * side * side / (height * width)))
-        rows, columns = round_to(height * scale, MULTIPLE), round_to(width * scale, MULTIPLE)
-        picture = resized(photo, (rows, columns))
-        shape = rows // 4, columns // 4
-        probability, confidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        codes, depth = np.zeros((*shape, 3), np.float32), np.full(shape, -1.0)
-        wanted = np.ones(shape, bool) if where is None else people.resample_region(where, shape)
-        for box, deep in pieces_of((rows, columns), self.config.piece, MULTIPLE):
-            left, top, right, bottom = box
-            if not wanted[top // 4 : bottom // 4, left // 4 : right // 4].any():
-                continue
-            with self._arithmetic():
-                output = self.net.cse(self._tensor(picture[top:bottom, left:right]))
-            cells = slice(top // 4, bottom // 4), slice(left // 4, right // 4)
-            size = output.foreground.shape[-2:]
-            image = self.net.correspondence_image(output, tuple(size))[0].float().cpu().numpy()
-            # of overlapping pieces the one speaks in which a cell lies deepest
-            better = deep[::4, ::4] > depth[cells]
-            depth[cells][better] = deep[::4, ::4][better]
-            probability[cells][better] = output.foreground[0, 0].float().sigmoid().cpu().numpy()[better]
-            codes[cells][better] = image[:3].transpose(1, 2, 0)[better]
-            confidence[cells][better] = image[3][better]
-
-        part = np.full(shape, -1)
-        known = confidence > 0
-        if known.any():
-            place = colour.decode_colour(self.template, torch.from_numpy(codes[known]).to(self.device))
-            part[known] = points.part(self.template, *place).cpu().numpy()
-        return Evidence(probability, part, confidence)
+    def _parts_of(self, codes: Float32[np.ndarray, "point rgb=3"]) -> Int[np.ndarray, " point"]:
+        place = colour.decode_colour(self.template, torch.from_numpy(codes).to(self.device))
+        return points.part(self.template, *place).cpu().numpy()
 
     # ----------------------------------------------------------------------------------------------------- 2. read
 

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
-from scipy import ndimage
+from jaxtyping import Float
 from torch import Tensor
 
 AGREEMENT = 0.1  # codes that differ by more (largest channel, [0, 1]) lie on different places of the body
 _BLOCK = 1 << 15
-
-
-def fill_outside(
-    values: Float[np.ndarray, "height width channel"], valid: Bool[np.ndarray, "height width"]
-) -> Float[np.ndarray, "height width channel"]:
-    """Gives each pixel that is not valid the value of the nearest valid one. At least one must be valid."""
-    if valid.all():
-        return values
-    rows, columns = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return values[rows, columns]
 
 
 def sample_smooth(
@@ -57,42 +45,62 @@ def sample_codes(
 
 
 def _sample_block(codes: Tensor, rows: Tensor, columns: Tensor, agreement: float) -> Tensor:
+    result, spread = blended(codes, rows, columns)
+    torn = torch.nonzero(spread > agreement)[:, 0]
+    if len(torn):
+        # only positions at a limb's edge take the long way
+        result[torn] = one_sided(codes, rows[torn], columns[torn], agreement)
+    return result
+
+
+def blended(
+    codes: Float[Tensor, "height width channel"], rows: Float[Tensor, " point"], columns: Float[Tensor, " point"]
+) -> tuple[Float[Tensor, "point channel"], Float[Tensor, " point"]]:
+    """Bilinear values, and how far the four codes around lie apart (largest channel): ``sample_codes``, where a
+    position's four pixels agree."""
+    corner, weight, _ = _corners(codes, rows, columns)
+    spread = (corner[..., :3].amax(1) - corner[..., :3].amin(1)).amax(-1)
+    return (corner * weight[..., None]).sum(1), spread
+
+
+def one_sided(
+    codes: Float[Tensor, "height width channel"],
+    rows: Float[Tensor, " point"],
+    columns: Float[Tensor, " point"],
+    agreement: float = AGREEMENT,
+) -> Float[Tensor, "point channel"]:
+    """``sample_codes`` where a position's four pixels do not agree."""
+    corner, weight, (top, left, dy, dx) = _corners(codes, rows, columns)
+    steps = torch.arange(-1, 3, device=codes.device)
+    offsets = torch.cartesian_prod(steps, steps)
+    around = _neighbours(codes, top, left, offsets)
+    squared = (offsets[:, 0] - dy[:, None]) ** 2 + (offsets[:, 1] - dx[:, None]) ** 2
+    kernel = torch.exp(-squared / (2 * 0.7**2))
+    differs = (corner[:, :, None, :3] - around[:, None, :, :3]).abs().amax(-1)
+    same = differs <= agreement
+    support = (same * kernel[:, None]).sum(-1)
+    side = support.argmax(1)[:, None, None].expand(-1, 1, 3)
+    # bilinear over the agreeing corners keeps the seam to the smooth interior closed; the chosen one always agrees
+    agrees = (corner[..., :3] - corner[..., :3].gather(1, side)).abs().amax(-1) <= agreement
+    share = (weight + 1e-3) * agrees
+    return (corner * (share / share.sum(1, keepdim=True))[..., None]).sum(1)
+
+
+def _corners(codes: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+    """Values (point, 4, channel) and bilinear weights (point, 4) of the pixels around; the first one's row and column,
+    and how far beyond its centre the position lies."""
     height, width = codes.shape[:2]
     # beyond the outermost centres the border continues; without this an extrapolated weight would be negative
     y, x = (rows - 0.5).clamp(0, height - 1), (columns - 0.5).clamp(0, width - 1)
     top, left = y.floor().long(), x.floor().long()
     dy, dx = y - top, x - left
-    flat = codes.reshape(-1, codes.shape[-1])
-
-    def neighbours(offsets: Tensor) -> Tensor:
-        r = (top[:, None] + offsets[:, 0]).clamp(0, height - 1)
-        c = (left[:, None] + offsets[:, 1]).clamp(0, width - 1)
-        return flat[r * width + c]
-
     near = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], device=codes.device)
-    corner = neighbours(near)
     weight = torch.stack([(1 - dy) * (1 - dx), (1 - dy) * dx, dy * (1 - dx), dy * dx], 1)
-    result = (corner * weight[..., None]).sum(1)
-    spread = (corner[..., :3].amax(1) - corner[..., :3].amin(1)).amax(-1)
-    torn = torch.nonzero(spread > agreement)[:, 0]
-    if len(torn) == 0:
-        return result
+    return _neighbours(codes, top, left, near), weight, (top, left, dy, dx)
 
-    # only positions at a limb's edge take the long way
-    steps = torch.arange(-1, 3, device=codes.device)
-    offsets = torch.cartesian_prod(steps, steps)
-    top, left, dy, dx = top[torn], left[torn], dy[torn], dx[torn]
-    around = neighbours(offsets)
-    squared = (offsets[:, 0] - dy[:, None]) ** 2 + (offsets[:, 1] - dx[:, None]) ** 2
-    kernel = torch.exp(-squared / (2 * 0.7**2))
-    corner = corner[torn]
-    differs = (corner[:, :, None, :3] - around[:, None, :, :3]).abs().amax(-1)
-    same = differs <= agreement
-    support = (same * kernel[:, None]).sum(-1)
-    side = support.argmax(1)
-    row = torch.arange(len(torn), device=codes.device)
-    # bilinear over the agreeing corners keeps the seam to the smooth interior closed; the chosen one always agrees
-    agrees = (corner[..., :3] - corner[row, side][:, None, :3]).abs().amax(-1) <= agreement
-    share = (weight[torn] + 1e-3) * agrees
-    result[torn] = (corner * (share / share.sum(1, keepdim=True))[..., None]).sum(1)
-    return result
+
+def _neighbours(codes: Tensor, top: Tensor, left: Tensor, offsets: Tensor) -> Tensor:
+    height, width = codes.shape[:2]
+    r = (top[:, None] + offsets[:, 0]).clamp(0, height - 1)
+    c = (left[:, None] + offsets[:, 1]).clamp(0, width - 1)
+    return codes.reshape(-1, codes.shape[-1])[r * width + c]

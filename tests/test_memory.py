@@ -102,11 +102,16 @@ def test_the_surer_guess_goes_into_the_correspondence_stream():
     still = np.zeros((*SIZE, 3), np.uint8)
     memory = recall(still, reading(), still, (0, 0, 96, 128), SIZE)  # confidence .8 everywhere
     condition = torch.zeros(1, 4, *SIZE)
+    condition[0, :3] = memory.codes[..., :3].permute(2, 0, 1) - 0.05  # about the same place
     condition[:, 3, :40] = 0.9
     condition[:, 3, 40:80] = 0.3
+    condition[0, :3, 60:80] -= 0.3  # another one
+    condition[:, :3, 80:] = 0
     mixed = memory.into_condition(condition)
     assert torch.equal(mixed[..., :40, :], condition[..., :40, :])
-    assert torch.equal(mixed[0, :, 40:80].permute(1, 2, 0), memory.codes[40:80])
+    assert torch.equal(mixed[0, :, 40:60].permute(1, 2, 0), memory.codes[40:60])
+    # a contradiction is not for memory to decide
+    assert torch.equal(mixed[..., 60:80, :], condition[..., 60:80, :])
     # where the coarse stage sees nobody now, nobody is remembered into the picture
     assert (mixed[..., 80:, :] == 0).all()
     assert memory.into_condition(None) is None

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from bodymap.upsampling import fill_outside, sample_codes, sample_smooth
+from bodymap.tidying import fill_outside
+from bodymap.upsampling import sample_codes, sample_smooth
 
 
 def positions(height, width, factor):

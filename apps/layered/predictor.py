@@ -29,8 +29,9 @@ from bodymap.expansion import Reading, band_positions, bands, expand, fine_mask
 from bodymap.photo import name_of, read_photo
 from bodymap.predictor import BodyMap
 from bodymap.surface import colour, points
+from bodymap.tidying import fill_outside
 from bodymap.types import LAYER_NAMES, Correspondence, LayerMaps
-from bodymap.upsampling import fill_outside, sample_smooth
+from bodymap.upsampling import sample_smooth
 
 if TYPE_CHECKING:
     from bodymap.predictor import Photo

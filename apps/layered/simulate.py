@@ -63,20 +63,20 @@ def run(options: argparse.Namespace) -> None:
                 # done before: no part of the rate that the time left is reckoned by
                 bar.initial += target - bar.n
                 bar.update(target - bar.n)
-                continue
-            try:
-                sequence = simulate(
-                    plan, pack, options.frames, options.edge / 1000, options.seed, tick=lambda: bar.update(1)
-                )
-            except SimulationFailed as error:
-                report.append(entry | {"failed": str(error)})
-                failed.append(f"{stem} ({error})")
-                bar.write(f"{stem} failed in {error}")
-                bar.update(target - bar.n)
             else:
-                write_previews(folder / stem, sequence)
-                write_sequence(path, sequence)
-                report.append(entry | sequence.report)
+                try:
+                    sequence = simulate(
+                        plan, pack, options.frames, options.edge / 1000, options.seed, tick=lambda: bar.update(1)
+                    )
+                except SimulationFailed as error:
+                    report.append(entry | {"failed": str(error)})
+                    failed.append(f"{stem} ({error})")
+                    bar.write(f"{stem} failed in {error}")
+                    bar.update(target - bar.n)
+                else:
+                    write_previews(folder / stem, sequence)
+                    write_sequence(path, sequence)
+                    report.append(entry | sequence.report)
             with atomic_path(folder / "report.json") as temporary:
                 temporary.write_text(json.dumps(report, indent=1) + "\n")
     if failed:

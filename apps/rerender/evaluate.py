@@ -1,8 +1,9 @@
-"""Measures re-rendering: fillings of unseen texture on held-out people, and pairs of photographs of one person.
+"""Measures re-rendering: fillings of unseen texture on held-out people, pairs of photographs, turntables.
 
     python -m apps.rerender.evaluate completion data/textures_test --json figures.json
     python -m apps.rerender.evaluate views data/views_test
     python -m apps.rerender.evaluate pairs a.jpg b.jpg [c.jpg d.jpg ...]
+    python -m apps.rerender.evaluate steady a.jpg [b.jpg ...]
 
 Textures of held-out assets come from ``python -m apps.rerender.textures --split test``. LPIPS downloads its network
 once, unless its weights are given.
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _VIEW = (256, 160)  # pixels of the renders that are compared
 _ANGLES = (0, 90, 180, 270)
+_FRAMES = 72  # of a turntable
 _LEAST = 400  # pixels of unseen texture that a render must show to count
 
 
@@ -285,6 +287,22 @@ def _pairs(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return measure_pairs(options.photos, network, options.lpips)
 
 
+def _steady(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    from apps.rerender.avatar import make_avatar
+    from apps.rerender.pretrained import find, load_completion
+    from apps.rerender.steadiness import flicker
+    from bodymap import BodyMap
+    from bodymap.photo import read_photo
+
+    network = _network(load_completion, find("completion", options.completion))
+    model, result = BodyMap.from_pretrained(), {}
+    for path in options.photos:
+        avatar = make_avatar(read_photo(path), model.predict(path), completion=network)
+        bodies = [avatar.turned(360 * k / _FRAMES) for k in range(_FRAMES)]
+        result[Path(path).name] = {"flicker": flicker(avatar, bodies)}
+    return result
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m apps.rerender.evaluate", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -298,12 +316,16 @@ def _parser() -> argparse.ArgumentParser:
     pairs = commands.add_parser("pairs", help="the first one's texture on the second one, photo by photo")
     pairs.add_argument("photos", nargs="+", metavar="PHOTO")
     pairs.set_defaults(measure=_pairs)
-    for command in (completion, pairs):
+    steady = commands.add_parser("steady", help="turntables: how much points flicker from frame to frame, of 255")
+    steady.add_argument("photos", nargs="+", metavar="PHOTO")
+    steady.set_defaults(measure=_steady)
+    for command in (completion, pairs, steady):
         command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
     for command in (completion, seen):
         command.add_argument("--count", type=positive, metavar="N", help="only the first N")
     for command in (completion, seen, pairs):
         command.add_argument("--lpips", metavar="FILE", help="safetensors of the LPIPS network (alex)")
+    for command in (completion, seen, pairs, steady):
         command.add_argument("--json", metavar="FILE", help="also write the figures there")
     return parser
 

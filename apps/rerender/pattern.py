@@ -15,11 +15,14 @@ from bodymap.types import LAYER_NAMES
 
 GARMENTS = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
 _SIDES = (0.16, 0.125, 0.094, 0.07)  # of a piece of cloth, of the atlas's width
-_ENOUGH = 0.12
-_SMALL = 0.1  # what the smallest piece has to be better by than the largest
+_ENOUGH = 0.12  # of a smaller one less is taken
+_SMALL = 0.15  # what the smallest piece has to be better by than the largest
+_TYPICAL = 0.08  # a piece whose mean differs more from the garment's is a pocket, a lapel, a shirt under it
+_WITHIN = (
+    1.25  # a pattern varies within eighths of a piece; more than so many times that between them is something else
+)
+_PLAIN, _LIVELY = 0.03, 0.06  # standard deviation within them of cloth without a pattern, and of one with
 _OUTLIER = 2.5  # median deviations from the cloth's colour: what is further off is something on it
-_PLAIN, _LIVELY = 0.04, 0.1  # standard deviation of a piece that is plain (folds, not a pattern), and that is not
-_TYPICAL = 0.12  # a piece whose mean differs more from the garment's is a pocket, a lapel, a shirt under it
 
 
 def continued_pattern(
@@ -42,14 +45,13 @@ def continued_pattern(
         found = _piece(colour, mine & known)
         if found is None:
             continue
-        row, column, side = found
+        (row, column, side), lively = found
+        strength = min(max((lively - _PLAIN) / (_LIVELY - _PLAIN), 0.0), 1.0) * min(1.0, side / (_ENOUGH * len(colour)))
+        if strength == 0:
+            continue
         cloth = _without_slope(colour[row : row + side, column : column + side])
         limit = _OUTLIER * cloth.abs().median()
         cloth = cloth.clamp(-limit, limit)
-        strength = float(((cloth.std() - _PLAIN) / (_LIVELY - _PLAIN)).clamp(0, 1))
-        strength *= min(1.0, side / (_ENOUGH * len(colour)))  # of a small one less is known
-        if strength == 0:
-            continue
         rows, columns = torch.nonzero(wanted).unbind(1)
         added[rows, columns] = (
             strength * cloth[_there_and_back(rows - row, side), _there_and_back(columns - column, side)]
@@ -59,35 +61,35 @@ def continued_pattern(
 
 def _piece(
     colour: Float[Tensor, "texel texel rgb=3"], known: Bool[Tensor, "texel texel"]
-) -> tuple[int, int, int] | None:
-    """(row, column, side) of the square of known cloth that looks most like the garment; None: there is none."""
+) -> tuple[tuple[int, int, int], float] | None:
+    """((row, column, side), how lively) of the square of known cloth that is most a pattern; None: there is none."""
     size, own = colour.shape[0], colour[known]
     if len(own) == 0:
         return None
     # a garment of two colours is neither on the average, one with something on it mostly the first
     typical = torch.stack([own.mean(0), own.median(0).values])
     image = torch.cat([colour.permute(2, 0, 1), known[None].float()])[None]
-    best: tuple[float, tuple[int, int, int]] | None = None
+    best, least = None, float("inf")
     for share in _SIDES:
         cell = max(1, round(share * size / 8))
-        # means over eighths of a side, over squares of eight by eight of them, and over their quarters
-        cells = functional.avg_pool2d(image, cell)
+        cells, squared = (functional.avg_pool2d(values, cell) for values in (image, image[:, :3] ** 2))
         if min(cells.shape[-2:]) < 8:
             continue
+        # means over squares of eight by eight cells; of what varies in them, that between the cells and that within
         squares = functional.avg_pool2d(cells, 8, 1)[0]
-        quarters = functional.avg_pool2d(cells[:, :3], 4, 1)[0]
-        down, across = squares.shape[1:]
-        corners = torch.stack([quarters[:, a : a + down, b : b + across] for a in (0, 4) for b in (0, 4)])
-        # quarters that differ: a seam, an edge, a shadow across the square
-        uneven = (corners - squares[None, :3]).abs().amax((0, 1))
-        off = (squares[None, :3] - typical[..., None, None]).abs().amax(1).amin(0)
-        cost = off + uneven + _SMALL * (_SIDES[0] - share) / (_SIDES[0] - _SIDES[-1])
-        cost = torch.where((squares[3] > 0.999) & (off <= _TYPICAL), cost, torch.inf)
-        row, column = divmod(int(cost.argmin()), across)
-        least = float(cost[row, column])
-        if least < (torch.inf if best is None else best[0]):
-            best = least, (row * cell, column * cell, 8 * cell)
-    return None if best is None else best[1]
+        mean, whole = squares[:3], squares[3] > 0.999
+        between = functional.avg_pool2d(cells[:, :3] ** 2, 8, 1)[0] - mean**2
+        within = functional.avg_pool2d(squared, 8, 1)[0] - mean**2 - between
+        between, within = (variance.clamp_min(0).amax(0).sqrt() for variance in (between, within))
+        off = (mean - typical[..., None, None]).abs().amax(1).amin(0)
+        ratio = between / (within + 0.02)
+        cost = ratio + 2 * off + _SMALL * (_SIDES[0] - share) / (_SIDES[0] - _SIDES[-1])
+        cost = torch.where(whole & (off <= _TYPICAL) & (ratio <= _WITHIN), cost, torch.inf)
+        row, column = divmod(int(cost.argmin()), cost.shape[1])
+        if float(cost[row, column]) < least:
+            least = float(cost[row, column])
+            best = (row * cell, column * cell, 8 * cell), float(within[row, column])
+    return best
 
 
 def _without_slope(piece: Float[Tensor, "row column rgb=3"]) -> Float[Tensor, "row column rgb=3"]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
 from bodymap.errors import UserError
 from bodymap.surface import Template, load_template
@@ -184,6 +185,8 @@ def _garment(
     if bool((bare > 0).any()) and bool((partial.layer == SKIN).any()):
         layers.append(SKIN)
     textures = [fill_texture(template, partial, mirror=False, layers=(k,)).colour for k in layers]
+    # a jacket may have to become as long as a coat: its pattern goes on
+    textures[0] = (textures[0] + continued_pattern(textures[0], torch.full_like(partial.layer, layer), own)).clamp(0, 1)
     pictures = look_up(template, torch.cat(textures, -1), view.grid, tuple(view.mask.shape)).values
     picture = pictures[..., :3]
     if len(layers) > 1:

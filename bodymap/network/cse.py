@@ -179,6 +179,8 @@ class CSEStage(nn.Module):
         """
         size = _BLOCK_GPU if embedding.is_cuda else _BLOCK
         samples = self.sample_embeddings()
+        if torch.compiler.is_exporting():  # whoever runs the exported graph sends blocks
+            return self._decode_block(self.distance(embedding, mirrored, samples))
         blocks = embedding.split(size)
         others = [None] * len(blocks) if mirrored is None else mirrored.split(size)
         parts = [
@@ -297,13 +299,26 @@ def evidence_at(
         size: (height, width) of the image in pixels; that which the output was computed from, up to scale.
         samples: only these, for each pixel of the same place in the batch; None: all of them.
     """
-    embeddings = _embeddings_at(output, tuple(one.flatten() for one in pixels), size)
+    own, mirrored = _embeddings_at(output, tuple(one.flatten() for one in pixels), size)
+    shape = *pixels[0].shape, -1
+    return evidence_of(stage, own.view(shape), None if mirrored is None else mirrored.view(shape), samples)
+
+
+def evidence_of(
+    stage: CSEStage,
+    own: Float[Tensor, "*batch n dim"],
+    mirrored: Float[Tensor, "*batch n dim"] | None,
+    samples: Int[Tensor, "*batch candidate"] | None = None,
+) -> Float[Tensor, "*batch n s"]:
+    """``evidence_at`` of pixels whose embeddings are known."""
     vertices = stage.sample_embeddings()
-    if samples is not None:
+    embeddings = own, mirrored
+    if samples is None:
+        embeddings = tuple(one if one is None else one.flatten(0, -2) for one in embeddings)
+    else:
         vertices = tuple(one if one is None else one[samples] for one in vertices)
-        embeddings = tuple(one if one is None else one.view(*pixels[0].shape, -1) for one in embeddings)
     distance = stage.distance(*embeddings, vertices)
-    return distance.mul_(-1 / stage.config.sigma).view(*pixels[0].shape, -1)
+    return distance.mul_(-1 / stage.config.sigma).view(*own.shape[:-1], -1)
 
 
 def _embeddings_at(

@@ -100,22 +100,31 @@ def project_on(
     candidates: Int[Tensor, "point candidate"],
 ) -> SurfacePoints:
     """The closest point to each query on its own list of candidate triangles, streamed in blocks of bounded memory."""
+    table = _triangle_table(field[t.triangles])
+    if torch.compiler.is_exporting():
+        return _project_block(table, queries, candidates)  # whoever runs the exported graph sends blocks
     triangle = torch.empty(len(queries), dtype=torch.long, device=queries.device)
     barycentric = torch.empty(len(queries), 3, device=queries.device)
-    corner, edges, products = _triangle_table(field[t.triangles])
     size = _BLOCK_GPU if queries.is_cuda else _BLOCK
     for i in range(0, len(queries), size):
         block = slice(i, i + size)
-        tried = candidates[block]
-        to_query = queries[block, None] - corner[tried]
-        to_b, to_c = (torch.linalg.vecdot(to_query, edge[tried]) for edge in edges)
-        square = torch.linalg.vecdot(to_query, to_query)
-        v, w, distance = _closest_weights(*products[tried].unbind(-1), to_b, to_c, square)
-        best = distance.argmin(1, keepdim=True)
-        triangle[block] = tried.gather(1, best)[:, 0]
-        v, w = v.gather(1, best)[:, 0], w.gather(1, best)[:, 0]
-        barycentric[block] = torch.stack([1 - v - w, v, w], -1)
+        triangle[block], barycentric[block] = _project_block(table, queries[block], candidates[block])
     return triangle, barycentric
+
+
+def _project_block(
+    table: tuple[Tensor, tuple[Tensor, Tensor], Tensor],
+    queries: Float[Tensor, "point c"],
+    tried: Int[Tensor, "point candidate"],
+) -> SurfacePoints:
+    corner, edges, products = table
+    to_query = queries[:, None] - corner[tried]
+    to_b, to_c = (torch.linalg.vecdot(to_query, edge[tried]) for edge in edges)
+    square = torch.linalg.vecdot(to_query, to_query)
+    v, w, distance = _closest_weights(*products[tried].unbind(-1), to_b, to_c, square)
+    best = distance.argmin(1, keepdim=True)
+    v, w = v.gather(1, best)[:, 0], w.gather(1, best)[:, 0]
+    return tried.gather(1, best)[:, 0], torch.stack([1 - v - w, v, w], -1)
 
 
 def closest_on_triangle(

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bodymap.foreground.refine import apply_guided, clean_mask, guided_coefficients
+from bodymap.foreground.refine import apply_guided, guided_coefficients
+from bodymap.tidying import clean_mask
 from bodymap.upsampling import sample_smooth
 
 

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from apps.layered.canonical import canonical
 from apps.layered.cloth.distance import SignedDistance
+from apps.layered.cloth.fitting import LEGS, Fitting, parted
 from apps.layered.cloth.nets import Grid, cut_and_relax, surface_net
 from bodymap.errors import UserError
 from bodymap.people.anatomy import polyline_coordinate
@@ -79,6 +80,7 @@ class Garment:
         uv, uv_triangles: front and back side by side, [0, 1], v down.
         place, corner: (n,), (n, 3) triangle and barycentric on the canonical surface.
         held: vertices of the waistband.
+        cut: (n, 3) the shape at whose lengths the cloth rests, where it was cut about another pose (``fitting``).
         field: its solid, for what is worn over it; not kept.
     """
 
@@ -92,7 +94,13 @@ class Garment:
     place: Int[np.ndarray, " vertex"]
     corner: Float[np.ndarray, "vertex 3"]
     held: Int[np.ndarray, " held"]
+    cut: Float[np.ndarray, "vertex xyz=3"] | None = None
     field: Grid | None = None
+
+    @property
+    def pattern(self) -> Float[np.ndarray, "vertex xyz=3"]:
+        """The shape at whose lengths the cloth rests."""
+        return self.vertices if self.cut is None else self.cut
 
 
 class Tailor:
@@ -100,9 +108,10 @@ class Tailor:
 
     Args:
         step: metres between grid points, about the length of the cloth's edges.
+        legs: degrees by which the body's legs stand further out than at rest.
     """
 
-    def __init__(self, pack: Pack, body: Body, step: float = 0.02):
+    def __init__(self, pack: Pack, body: Body, step: float = 0.02, legs: float = 0.0):
         self.body, self.skin, self.step = body, body.vertices[:SKIN_VERTICES].astype(np.float64), step
         t = load_template()
         self.triangles = t.triangles.numpy()[t.triangle_inner.numpy() == 0]
@@ -121,7 +130,8 @@ class Tailor:
         self.near = np.where(face >= 0, self.limb[self.triangles[face.clip(0), 0]], -1).reshape(size)
         self.hip = self.heads["upperleg01.L"][2]
         self.waist = self.heads["spine04"][2]
-        self.leg_length = self.hip - self.heads["foot.L"][2]
+        self.legs = np.radians(legs)
+        self.leg_length = self.hip - float(self._height(self.heads["foot.L"][None])[0])
 
     def make(self, name: str, over: Garment | None = None) -> Garment:
         """The garment of a kind; ``over``: what it is worn over.
@@ -154,7 +164,7 @@ class Tailor:
             place.numpy(),
             corner.numpy(),
             held,
-            grid,
+            field=grid,
         )
 
     # ------------------------------------------------------------------ fields
@@ -222,9 +232,15 @@ class Tailor:
         a, b, c = (self.heads[f"{j}.L"] for j in ("upperarm01", "lowerarm01", "wrist"))
         return float(np.linalg.norm(b - a) + np.linalg.norm(c - b))
 
+    def _height(self, positions: np.ndarray) -> Float[np.ndarray, " point"]:
+        """Metres, as if the legs stood as at rest."""
+        joint = self.heads["upperleg01.L"]
+        off = positions[:, 2] - joint[2]
+        return joint[2] + np.cos(self.legs) * off - np.sin(self.legs) * (np.abs(positions[:, 0]) - joint[0])
+
     def _lower_level(self, cut: Cut):
         hem = self._hem(cut)
-        return lambda p: np.minimum(self.waist + 0.01 - p[:, 2], p[:, 2] - hem)
+        return lambda p: np.minimum(self.waist + 0.01 - p[:, 2], self._height(p) - hem)
 
     def _upper_level(self, cut: Cut):
         hem, length = self._hem(cut), cut.sleeve * self._arm_length
@@ -274,9 +290,24 @@ def front_and_back(
     return uv.astype(np.float32), triangles + back[:, None] * len(vertices)
 
 
-def dressed(pack: Pack, body: Body, upper: str, lower: str, step: float = 0.02) -> tuple[Garment, Garment]:
-    """(lower, upper) garments for a body, the upper one over the lower."""
+def dressed(
+    pack: Pack, body: Body, upper: str, lower: str, step: float = 0.02, fitted: bool = False
+) -> tuple[Garment, Garment]:
+    """(lower, upper) garments for a body, the upper over the lower; ``fitted``: trousers cut with the legs apart."""
     tailor = Tailor(pack, body, step)
     below = tailor.make(lower)
     above = tailor.make(upper, below)
+    if fitted and below.legged:
+        below = cut_apart(pack, tailor, lower)
     return replace(below, field=None), replace(above, field=None)
+
+
+def cut_apart(pack: Pack, tailor: Tailor, name: str) -> Garment:
+    """Trousers cut about the body with its legs apart, carried back to where ``tailor`` knows it at rest."""
+    fitting = Fitting.of(pack, tailor.body, legs=LEGS)
+    garment = Tailor(pack, fitting.body, tailor.step, LEGS).make(name)
+    cut = garment.vertices
+    rest = fitting.to_rest(cut, garment.triangles)
+    for _ in range(3):  # thighs that nearly touch leave little room: each move undoes some of the other
+        rest = parted(tailor._clear(rest), cut)
+    return replace(garment, vertices=rest.astype(np.float32), cut=cut)

@@ -20,6 +20,8 @@ from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body
 from bodymap.people.skinning import pose_skeleton, rotation_vector, skin, vector_of_rotation
 
+HANGING = 26.0  # degrees from the rest pose to arms that hang
+CLOSED = 6.0  # degrees from the rest pose to legs that walk
 Rotations = dict[str, Float[np.ndarray, "3 3"]]
 
 
@@ -62,11 +64,11 @@ def _walk(time: float, manner: Manner) -> Rotations:
     out: Rotations = {}
     for side, sign, own in (("L", 1, phase + 0.25), ("R", -1, phase + 0.75)):
         lift = manner.knees * max(0.0, np.sin(2 * np.pi * (own - 0.55))) ** 2
-        out[f"upperleg01.{side}"] = _turn(y=sign * 6) @ _turn(x=-(manner.stride * _HIP(own) + lift))
+        out[f"upperleg01.{side}"] = _turn(y=sign * CLOSED) @ _turn(x=-(manner.stride * _HIP(own) + lift))
         out[f"lowerleg01.{side}"] = _turn(x=manner.stride * _KNEE(own) + 1.3 * lift)
         out[f"foot.{side}"] = _turn(x=-(manner.stride * _ANKLE(own) + 2))
         swing = -np.cos(2 * np.pi * (own - 0.02)) * manner.arms * manner.stride
-        out[f"upperarm01.{side}"] = _turn(x=-swing) @ _turn(y=sign * 26)
+        out[f"upperarm01.{side}"] = _turn(x=-swing) @ _turn(y=sign * HANGING)
         out[f"lowerarm01.{side}"] = _turn(x=-(0.5 * manner.bend + 0.6 * max(swing, 0.0)))
     wave, across = np.cos(2 * np.pi * phase), np.sin(2 * np.pi * phase)
     out["root"] = _turn(z=-4 * wave + manner.yaw * np.sin(2 * np.pi * 0.35 * time)) @ _turn(y=3 * across)
@@ -79,7 +81,7 @@ def _stand(time: float) -> Rotations:
     """Both feet on the floor, the weight going from one to the other."""
     sway = np.sin(2 * np.pi * 0.4 * time)
     out = {f"upperleg01.{s}": _turn(y=3 * k + 1.2 * sway) for s, k in (("L", 1), ("R", -1))}
-    out |= {f"upperarm01.{s}": _turn(y=26 * k) for s, k in (("L", 1), ("R", -1))}
+    out |= {f"upperarm01.{s}": _turn(y=HANGING * k) for s, k in (("L", 1), ("R", -1))}
     out |= {f"lowerarm01.{s}": _turn(x=-10) for s in "LR"}
     out["spine03"] = _turn(y=-1.5 * sway)
     return out
@@ -88,7 +90,7 @@ def _stand(time: float) -> Rotations:
 def _wave(time: float) -> Rotations:
     up = float(ease(time / 0.9))
     out = _stand(time)
-    out["upperarm01.R"] = _turn(y=-26 + 84 * up) @ _turn(z=-10 * up)
+    out["upperarm01.R"] = _turn(y=-HANGING + 84 * up) @ _turn(z=-10 * up)
     out["lowerarm01.R"] = _turn(x=-10 - 60 * up) @ _turn(y=24 * up * np.sin(2 * np.pi * 1.2 * time))
     return out
 
@@ -105,8 +107,8 @@ def _raise(time: float) -> Rotations:
 def _reach(time: float) -> Rotations:
     out = _stand(time)
     for side, sign, shifted in (("L", 1, 0.0), ("R", -1, 0.35)):
-        forth = 62 * (0.5 - 0.5 * np.cos(2 * np.pi * 0.45 * max(time - shifted, 0.0)))
-        out[f"upperarm01.{side}"] = _turn(x=-forth) @ _turn(y=sign * 26)
+        forth = 42 * (0.5 - 0.5 * np.cos(2 * np.pi * 0.45 * max(time - shifted, 0.0)))
+        out[f"upperarm01.{side}"] = _turn(x=-forth) @ _turn(y=sign * HANGING)
         out[f"lowerarm01.{side}"] = _turn(x=-18 - 0.2 * forth)
     out["spine03"] = _turn(x=5 * np.sin(2 * np.pi * 0.45 * time) ** 2)
     return out
@@ -140,7 +142,7 @@ MOTIONS: dict[str, Callable[[float], Rotations]] = {
     "walk": lambda t: _walk(t, Manner()),
     "stroll": lambda t: _walk(t, Manner(cadence=0.7, stride=0.75, arms=12, lean=0)),
     "stride": lambda t: _walk(t, Manner(cadence=1.05, stride=1.2, arms=24, bend=28, lean=5)),
-    "march": lambda t: _walk(t, Manner(cadence=0.85, stride=0.8, knees=34, arms=26)),
+    "march": lambda t: _walk(t, Manner(cadence=0.85, stride=0.8, knees=22, arms=26)),
     "turning walk": lambda t: _walk(t, Manner(yaw=42)),
     "swagger": lambda t: _walk(t, Manner(cadence=0.8, stride=1.05, arms=30, bend=10, yaw=10, lean=-2)),
     "wave": _wave,
@@ -152,14 +154,28 @@ MOTIONS: dict[str, Callable[[float], Rotations]] = {
 
 
 def local_rotations(
-    name: str, pack: Pack, frames: int, start: float = 0.0, blend: float = 0.6
+    name: str,
+    pack: Pack,
+    frames: int,
+    start: float = 0.0,
+    blend: float = 0.6,
+    arms_off: float = 0.0,
+    legs_off: float = 0.0,
 ) -> Float[np.ndarray, "frame bone 3 3"]:
-    """The motion from the rest pose on, which it leaves within ``blend`` seconds; world-aligned, identity = rest."""
+    """The motion from the rest pose on, which it leaves within ``blend`` seconds; world-aligned, identity = rest.
+
+    ``arms_off``, ``legs_off``: degrees by which both arms, both legs stay further out.
+    """
     motion = MOTIONS[name]
+    arms = {f"upperarm01.{side}": _turn(y=-sign * arms_off) for side, sign in (("L", 1), ("R", -1))}
+    legs = {f"upperleg01.{side}": _turn(y=-sign * legs_off) for side, sign in (("L", 1), ("R", -1))}
+    still = np.eye(3)
     local = np.tile(np.eye(3, dtype=np.float32), (frames, len(pack.bones.labels), 1, 1))
     for k in range(frames):
         share = float(ease(k / FPS / blend))
         for bone, rotation in motion(start + k / FPS).items():
+            # on the side on which the motions themselves bring arms and legs in
+            rotation = legs.get(bone, still) @ rotation @ arms.get(bone, still)
             local[k, pack.bones.index(bone)] = rotation_vector(share * vector_of_rotation(rotation))
     return local
 

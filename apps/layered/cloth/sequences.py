@@ -33,13 +33,18 @@ FORMAT = "bodymap-cloth-1"
 
 @dataclass(frozen=True)
 class Plan:
-    """One sequence to simulate: names of MOTIONS and KINDS, whose body, which split."""
+    """One sequence to simulate: names of MOTIONS and KINDS, whose body, which split.
+
+    ``fitted``: trousers are cut with the legs apart, and arms and legs leave room for cloth (``fitting``). The others
+    were simulated before that was known, hold without it, and stay as they are.
+    """
 
     motion: str
     upper: str
     lower: str
     person: int
     split: str = "train"
+    fitted: bool = False
 
     @property
     def title(self) -> str:
@@ -52,12 +57,12 @@ PLANS: tuple[Plan, ...] = (
     Plan("wave", "hoodie", "skirt", 1),
     Plan("swagger", "vest", "long skirt", 2, "test"),
     Plan("stroll", "shirt", "wide trousers", 3),
-    Plan("turning walk", "dress", "shorts", 4),
+    Plan("turning walk", "dress", "shorts", 4, fitted=True),
     Plan("raise", "T-shirt", "shorts", 5),
     Plan("stride", "hoodie", "trousers", 6),
-    Plan("walk", "tunic", "cropped trousers", 7, "test"),
-    Plan("reach", "shirt", "skirt", 8),
-    Plan("march", "dress", "trousers", 9),
+    Plan("walk", "tunic", "cropped trousers", 7, "test", fitted=True),
+    Plan("reach", "shirt", "skirt", 8, fitted=True),
+    Plan("march", "dress", "trousers", 9, fitted=True),
     Plan("raise", "sweater", "culottes", 10, "test"),
     Plan("twist", "T-shirt", "wide trousers", 11),
 )
@@ -160,6 +165,8 @@ def write_sequence(path: str | Path, sequence: ClothSequence) -> None:
             f"{k}.first": first,
             f"{k}.deltas": deltas,
         }
+        if garment.cut is not None:
+            tensors[f"{k}.cut"] = garment.cut.astype(np.float32)
     about = {
         "title": sequence.title,
         "motion": sequence.motion,
@@ -207,6 +214,7 @@ def read_sequence(path: str | Path) -> ClothSequence:
             place=_index(raw[f"{k}.place"]),
             corner=raw[f"{k}.corner"].astype(np.float32),
             held=_index(raw[f"{k}.held"]),
+            cut=raw.get(f"{k}.cut"),
             **which,
         )
         for k, which in enumerate(about["garments"])

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 
 from apps.layered.cloth.distance import SignedDistance
+from apps.layered.cloth.fitting import arms_off, legs_off
 from apps.layered.cloth.garments import Garment, dressed
 from apps.layered.cloth.motion import local_rotations, posed_skin
 from apps.layered.cloth.sequences import ClothSequence, Plan
@@ -117,9 +118,12 @@ def simulate(
     body = adult(pack, plan.person, plan.split)
     t = load_template()
     triangles = t.triangles.numpy()[t.triangle_inner.numpy() == 0]
-    garments = dressed(pack, body, plan.upper, plan.lower, step)
+    garments = dressed(pack, body, plan.upper, plan.lower, step, plan.fitted)
     start = np.random.default_rng([seed, plan.person]).uniform(0, 0.2)
-    local = local_rotations(plan.motion, pack, frames, start)
+    room = {}
+    if plan.fitted:
+        room = {"arms_off": arms_off(pack, body), "legs_off": legs_off(pack, body) if garments[0].legged else 0.0}
+    local = local_rotations(plan.motion, pack, frames, start, **room)
     skins, lift = posed_skin(pack, body, local)
     rest = body.vertices[:SKIN_VERTICES]
 
@@ -128,7 +132,7 @@ def simulate(
     held = np.concatenate([g.held + s for g, s in zip(garments, starts, strict=False)]).astype(int)
     together = np.concatenate([g.vertices for g in garments])
     band = Waistband(together[held], rest, triangles) if len(held) else lambda skin: np.zeros((0, 3))
-    solver = ClothSolver([(g.vertices, g.triangles) for g in garments], rest, triangles, held, config)
+    solver = ClothSolver([(g.vertices, g.triangles, g.pattern) for g in garments], rest, triangles, held, config)
     gauge = Gauge(garments, rest, triangles)
 
     now, pinned, cloth = rest, band(rest), together
@@ -183,7 +187,7 @@ class Gauge:
             edges = np.sort(garment.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
             edges = np.unique(edges, axis=0)
             self._edges.append(edges)
-            self._length.append(np.linalg.norm(np.diff(garment.vertices[edges], axis=1)[:, 0], axis=1))
+            self._length.append(np.linalg.norm(np.diff(garment.pattern[edges], axis=1)[:, 0], axis=1))
 
     def __call__(self, cloth: np.ndarray, before: np.ndarray, skin: np.ndarray) -> Measures:
         """``cloth``, ``before``: all garments' vertices now and a frame ago; ``skin``: now."""

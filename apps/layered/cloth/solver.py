@@ -98,14 +98,15 @@ class ClothSolver:
     """Some garments about one body.
 
     Args:
-        garments: (vertices (n, 3), triangles (m, 3)) each, at rest about the body, metres.
+        garments: (vertices (n, 3), triangles (m, 3)) each, at rest about the body, metres; and, where the cloth rests
+            at the lengths of another shape, that (n, 3).
         body, body_triangles: the body at rest.
         held: ids of all garments' vertices, counted through, that follow the skin.
     """
 
     def __init__(
         self,
-        garments: list[tuple[Float[np.ndarray, "vertex xyz=3"], Int[np.ndarray, "face 3"]]],
+        garments: list[tuple[np.ndarray, ...]],
         body: Float[np.ndarray, "vertex xyz=3"],
         body_triangles: Int[np.ndarray, "face 3"],
         held: Int[np.ndarray, " held"],
@@ -121,8 +122,8 @@ class ClothSolver:
         self.dt = 1 / (FPS * c.substeps)
         builder = newton.ModelBuilder(gravity=(0.0, 0.0, -9.81))
         newton.solvers.SolverStyle3D.register_custom_attributes(builder)
-        for vertices, triangles in garments:
-            panel = _flat(vertices, triangles)
+        for vertices, triangles, *pattern in garments:
+            panel = _flat(pattern[0] if pattern else vertices, triangles)
             style3d.add_cloth_mesh(
                 builder,
                 pos=wp.vec3(0.0, 0.0, 0.0),

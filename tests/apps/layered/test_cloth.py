@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ from support import cloth
 
 from apps.layered.canonical import canonical
 from apps.layered.cloth.distance import SignedDistance
-from apps.layered.cloth.garments import KINDS
+from apps.layered.cloth.fitting import LEGS, Fitting, arms_off, legs_off
+from apps.layered.cloth.garments import KINDS, Tailor, cut_apart
 from apps.layered.cloth.motion import MOTIONS, local_rotations, posed_skin
 from apps.layered.cloth.nets import Grid, cut_and_relax, hem_edges, largest, surface_net
 from apps.layered.cloth.sequences import PLANS, decode, encode, read_sequence, read_sequences, write_sequence
-from apps.layered.cloth.simulation import Measures, SimulationFailed, Waistband
+from apps.layered.cloth.simulation import Measures, SimulationFailed, Waistband, adult
 from apps.layered.simulate import main
 from bodymap import UserError
 from bodymap.people.pack import SKIN_VERTICES, Pack
@@ -110,6 +112,51 @@ def test_garments_are_of_simulation_quality(tailor, garments):
     assert tailor.distance(over)[0].mean() > inside + 0.004
 
 
+def test_what_is_cut_with_the_legs_apart_goes_back_to_rest(pack, tailor):
+    fitting = Fitting.of(pack, tailor.body, legs=LEGS)
+    skin, rest = fitting.body.vertices[:SKIN_VERTICES], tailor.body.vertices[:SKIN_VERTICES]
+    foot = rest[:, 2] < rest[:, 2].min() + 0.1
+    assert 0.1 < np.abs(skin[foot, 0]).mean() - np.abs(rest[foot, 0]).mean() < 0.35  # outwards, by 15 degrees of a leg
+    again = fitting.to_rest(skin.astype(float), tailor.triangles)
+    # the motion is averaged over neighbours: exact where a part moves as one, nearly so at the joints
+    error = np.linalg.norm(again - rest, axis=1)
+    assert np.median(error) < 1e-3 and np.quantile(error, 0.99) < 0.02
+
+
+def test_fitted_trousers_part_where_the_legs_do(pack):
+    body = adult(pack, 7, "test")  # thighs 23 mm apart
+    straight = Tailor(pack, body, 0.04)
+    plain, fitted = straight.make("trousers"), cut_apart(pack, straight, "trousers")
+
+    def crotch(garment):
+        x = garment.vertices[garment.triangles][..., 0]
+        return garment.vertices[garment.triangles[(x.min(1) < 0) & (x.max(1) > 0)]][..., 2].mean(1).min()
+
+    assert crotch(fitted) > crotch(plain) + 0.05
+    assert abs(fitted.vertices[:, 2].min() - plain.vertices[:, 2].min()) < 0.02  # as long as before
+    # cut as they lie on the body, but for what joints make of it
+    edges = np.unique(np.sort(fitted.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    now, cut = (np.linalg.norm(np.diff(v[edges], axis=1)[:, 0], axis=1) for v in (fitted.vertices, fitted.pattern))
+    assert np.percentile(now / cut, 99.5) < 1.15
+    assert plain.pattern is plain.vertices
+
+
+def test_arms_and_legs_of_big_persons_leave_room(pack):
+    slim, big = adult(pack, 0, "train"), adult(pack, 8, "train")
+    assert arms_off(pack, slim) == legs_off(pack, slim) == 0
+    arms, legs = arms_off(pack, big), legs_off(pack, big)
+    assert 10 <= arms < 22 and 3 <= legs <= 6
+    plain, kept = (local_rotations("walk", pack, 30, arms_off=a, legs_off=b)[-1] for a, b in ((0, 0), (arms, legs)))
+    for side, sign in (("L", 1), ("R", -1)):
+        arm, leg = (pack.bones.index(f"{bone}.{side}") for bone in ("upperarm01", "upperleg01"))
+        outwards = [rotation_vector(np.radians([0, -sign * degrees, 0])) for degrees in (arms, legs)]
+        assert np.allclose(kept[arm], plain[arm] @ outwards[0], atol=1e-5)
+        assert np.allclose(kept[leg], outwards[1] @ plain[leg], atol=1e-5)
+    skins = [posed_skin(pack, big, local[None])[0][0] for local in (plain, kept)]
+    elbow = np.abs(big.vertices[:SKIN_VERTICES] - big.heads[pack.bones.index("lowerarm01.L")]).sum(1).argmin()
+    assert skins[1][elbow, 0] > skins[0][elbow, 0] + 0.02
+
+
 def test_an_unknown_garment_is_refused(tailor):
     with pytest.raises(UserError, match="T-shirt"):
         tailor.make("cape")
@@ -155,6 +202,8 @@ def test_differences_do_not_add_up():
 
 
 def test_sequences_are_packed_and_read(sequence, pack, tmp_path):
+    cut = sequence.garments[0].vertices * 1.01
+    sequence = replace(sequence, garments=(replace(sequence.garments[0], cut=cut), sequence.garments[1]))
     write_sequence(tmp_path / "a.safetensors", sequence)
     again = read_sequence(tmp_path / "a.safetensors")
     assert len(again) == 5 and again.title == sequence.title and again.report == sequence.report
@@ -163,6 +212,7 @@ def test_sequences_are_packed_and_read(sequence, pack, tmp_path):
         assert np.array_equal(again.garments[k].triangles, sequence.garments[k].triangles)
         assert np.array_equal(again.garments[k].place, sequence.garments[k].place)
         assert np.abs(again.paths[k] - sequence.paths[k]).max() < 1e-4
+    assert np.array_equal(again.garments[0].pattern, cut) and again.garments[1].cut is None
     assert np.abs(again.skin(4) - posed_skin(pack, sequence.body, sequence.local)[0][4]).max() < 1e-4
     assert len(read_sequences(tmp_path)) == 1 and not read_sequences(tmp_path, "test")
 
@@ -241,5 +291,7 @@ def test_the_command_simulates_packs_reports_and_resumes(tmp_path, capsys):
     # cloth that hangs on the body is about where the body is
     near = SignedDistance(sequence.skin(1), load_template().triangles.numpy())(sequence.cloth(1)[1])[0]
     assert np.median(near) < 0.06
+    (tmp_path / "report.json").unlink()
     main(arguments)
     assert file.stat().st_mtime_ns == before
+    assert json.loads((tmp_path / "report.json").read_text()) == report

@@ -1,0 +1,1 @@
+"""A trained predictor as ONNX graphs, for machines without torch (``bodymap.deploy`` runs them)."""
