@@ -181,3 +181,12 @@ def test_options_and_prompt(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install transformers"):
         read_choice("some/one")
+
+
+def test_it_is_measured_beside_what_it_starts_from(partial):
+    from apps.rerender.evaluate import fillings
+
+    ways = fillings(load_template(), DiffusionCompletion(Painter(), DiffusionChoice("none")))
+    assert list(ways)[-2:] == ["start", "diffusion"]
+    start, done = (ways[name](partial) for name in ("start", "diffusion"))
+    assert torch.equal(start, fill_texture(load_template(), partial).colour) and not torch.equal(start, done)
