@@ -1,4 +1,4 @@
-"""Bags and things in the hand: part of the person, bound to the nearest point of hand, shoulder or back."""
+"""Things that people carry, part of the person: a bag (``bags.py``), or something in the hand."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ import numpy as np
 from jaxtyping import Float
 
 from bodymap.errors import UserError
-from bodymap.people import shells
+from bodymap.people.bags import BAGS, CARRIED, by_the_hand
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth
 from bodymap.people.fitting import Worn
 from bodymap.people.furniture import bottle, canopy, mug
 from bodymap.people.hands import fist_vectors
-from bodymap.people.material import Material, cloth_colour, hsv
+from bodymap.people.material import Material, hsv
 from bodymap.people.mesh import Piece
-from bodymap.people.pack import SKIN_VERTICES, Pack
+from bodymap.people.pack import Pack
 from bodymap.people.primitives import Solid, as_piece, box, disc, lathe, merge, moved, rod, rounded, tube
 from bodymap.people.props import calm, leaves, plain
 from bodymap.people.shape import Body
 from bodymap.people.skinning import Posed, rotation_vector
 from bodymap.people.streams import choose
 from bodymap.people.wardrobe import Wardrobe
-from bodymap.types import LAYER_NAMES
 
-CARRIED = LAYER_NAMES.index("carried")
 # From the middle knuckle to the middle of a closed hand: along the fingers, out of the palm, across; metres.
 _FIST = np.array([-0.012, 0.022, 0.0])
 
@@ -83,30 +81,6 @@ def _grips(pieces: tuple[Piece, ...], pack: Pack) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Hang:
-    """Hangs a solid straight down from a hand, its flat side along the leg."""
-
-    solid: np.ndarray
-    hand: int
-    knuckle: int
-    root: int
-    outward: float
-    tilt: float
-
-    def __call__(self, skin: np.ndarray, posed: Posed | None) -> np.ndarray:
-        """Vertices in the pose; ``solid`` hangs below its origin, x along the walking direction."""
-        at = 0.25 * posed.position[self.hand] + 0.75 * posed.position[self.knuckle]
-        left = posed.rotation[self.root][:, 0].astype(float)
-        left[2] = 0
-        left /= max(np.linalg.norm(left), 1e-6)
-        front = np.array([left[1], -left[0], 0.0])
-        c, s = np.cos(self.tilt), np.sin(self.tilt)
-        down = np.array([0, 0, 1.0])
-        rotation = np.stack([c * front + s * down, left, -s * front + c * down], 1)
-        return (at + left * self.outward + self.solid @ rotation.T).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class Upright:
     """Holds a solid upright in a hand: a cane down to the floor, an umbrella up over the head.
 
@@ -145,125 +119,6 @@ class Upright:
         vertices[:, 2] += np.sign(self.reach) * abs(self.reach) * inner * (grow - 1)
         vertices[:, :2] += share[:, None] * lean
         return (at + vertices).astype(np.float32)
-
-
-def _bag(rng: np.random.Generator, wide: float, tall: float, deep: float, drop: float, square: bool = False) -> Solid:
-    """A bag below the origin: handle, then body ``drop`` lower."""
-    shape = box((wide, deep, tall)) if square else rounded((wide, deep, tall), rng.uniform(0.2, 0.6))
-    body = moved(shape, (0, 0, -drop - tall))
-    t = np.linspace(0, np.pi, 10)
-    handles = []
-    for y in (-deep * 0.5, deep * 0.5):
-        path = np.stack([wide * 0.6 * np.cos(t), np.full(10, y), -drop - 0.02 + (drop + 0.02) * np.sin(t)], 1)
-        handles.append(tube(path, 0.003 if square else 0.008, 6))
-    return merge(body, *handles)
-
-
-def _hand_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
-    wide, tall, deep = rng.uniform(0.08, 0.23), rng.uniform(0.07, 0.22), rng.uniform(0.03, 0.09)
-    if rng.random() < 0.85:
-        solid = _bag(rng, wide, tall, deep, rng.uniform(0.05, 0.3))
-    else:
-        solid = rounded((wide, 0.02, tall * 0.6), 0.15)
-    return _hung(rng, wardrobe, body, [(solid, cloth)], side, "hand bag", deep)
-
-
-def _shopping_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
-    """Paper or plastic, flat sides, a print; one or two of them."""
-    wide, tall, deep = rng.uniform(0.1, 0.2), rng.uniform(0.12, 0.24), rng.uniform(0.03, 0.08)
-    solid = _bag(rng, wide, tall, deep, rng.uniform(0.08, 0.16), square=True)
-    parts = [(solid, replace(cloth, gloss=float(rng.uniform(0, 0.3))))]
-    if rng.random() < 0.6:  # a label on both sides
-        size = wide * rng.uniform(0.25, 0.7)
-        low = solid[0][:, 2].min() + tall * rng.uniform(0.8, 1.2)
-        label = box((size, deep + 0.002, size * rng.uniform(0.2, 1.0)))
-        parts.append((moved(label, (0, 0, low)), plain(np.asarray(cloth_colour(rng)), 0.1)))
-    return _hung(rng, wardrobe, body, parts, side, "shopping bag", deep)
-
-
-def _hung(rng, wardrobe, body, parts, side, name, deep) -> list[Worn]:
-    """Hangs solids from a hand."""
-    scale = (body.heads[:, 2].max() - body.vertices[:, 2].min()) / 1.6
-    labels = wardrobe.pack.bones.labels
-    hand, knuckle = labels.index(f"wrist.{side}"), labels.index(f"finger3-1.{side}")
-    outward = (1.0 if side == "L" else -1.0) * float(rng.uniform(0, deep))
-    tilt = float(rng.normal(0, 0.08))
-    out = []
-    for (vertices, triangles), material in parts:
-        # the handles lie in the closed fingers
-        solid = (vertices * scale + [0, 0, 0.015]).astype(np.float32), triangles
-        truth = wardrobe.bind(_on_default(wardrobe, solid[0], side), ("hand",))
-        piece = as_piece(solid, name, CARRIED, material, truth)
-        out.append(Worn(replace(piece, drape=Hang(solid[0], hand, knuckle, labels.index("root"), outward, tilt))))
-    return out
-
-
-def _on_default(wardrobe: Wardrobe, solid: np.ndarray, side: str) -> np.ndarray:
-    """Where a hanging thing lies by the hand of the default body: along the fingers, for binding."""
-    a = wardrobe.anatomy
-    wrist, tip = a.heads[f"wrist.{side}"], a.heads[f"finger3-3.{side}"]
-    down = (tip - wrist) / np.linalg.norm(tip - wrist)
-    across = a.heads[f"finger2-1.{side}"] - a.heads[f"finger5-1.{side}"]
-    across = across - down * (across @ down)
-    across /= np.linalg.norm(across)
-    through = np.cross(down, across)
-    # shrunk into the hand's own size, so that the thing spreads over it instead of ending at its rim
-    local = solid / np.abs(solid).max(0) * np.array([0.05, 0.03, 0.11])
-    centre = a.heads[f"finger3-1.{side}"]
-    return centre + local[:, :1] * across + local[:, 1:2] * through - (local[:, 2:] + 0.05) * down
-
-
-def _backpack(rng, wardrobe, body, cloth, side) -> list[Worn]:
-    """A rounded box on the back, and two straps around the shoulders."""
-    a = wardrobe.anatomy
-    chest = body.heads[wardrobe.pack.bones.index("spine02")]
-    torso = body.vertices[:SKIN_VERTICES][a.of("torso")[:SKIN_VERTICES] > 0.9]
-    near = torso[np.abs(torso[:, 2] - chest[2]) < 0.1]
-    wide = 0.85 * np.abs(near[:, 0]).max() * rng.uniform(0.7, 1.05)
-    tall, deep = rng.uniform(0.14, 0.26), rng.uniform(0.05, 0.12)
-    centre = np.array([0, near[:, 1].max() + deep * 0.8, chest[2] + rng.uniform(-0.08, 0.02)])
-    solid = moved(rounded((wide, deep, tall), rng.uniform(0.25, 0.55)), centre)
-    flat = solid[0].copy()
-    flat[:, 1] = np.minimum(flat[:, 1], near[:, 1].max())
-    truth = wardrobe.bind(flat - chest + a.heads["spine02"], ("torso",))
-    piece = as_piece(solid, "backpack", CARRIED, cloth, truth)
-    bone = wardrobe.pack.bones.index("spine02")
-    piece = replace(piece, skin_index=np.full((len(solid[0]), 6), bone))
-    x = np.abs(a.rest[:, 0])
-    strap = np.maximum(np.abs(x - 0.095) - rng.uniform(0.012, 0.025), a.heads["spine03"][2] + 0.05 - a.rest[:, 2])
-    strap = np.maximum(strap, (a.of("arm", "hand", "neck", "head") - 0.6) * 0.2)
-    # over the shoulder, above shirt and jacket; it bends as they do, for it grows from the same mesh
-    offset = np.full(len(a.rest), 0.032, np.float32)
-    straps = shells.grow(wardrobe, body, strap, offset, cloth, CARRIED, "straps", "tights", 10)
-    return [Worn(piece), *([Worn(straps, on_cloth=True)] if len(straps.triangles) else [])]
-
-
-def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
-    """A bag at the hip on a strap across the chest."""
-    a = wardrobe.anatomy
-    sign = 1.0 if side == "L" else -1.0
-    hip = body.heads[wardrobe.pack.bones.index(f"upperleg01.{side}")]
-    wide, tall, deep = rng.uniform(0.08, 0.17), rng.uniform(0.06, 0.14), rng.uniform(0.025, 0.06)
-    skin = body.vertices[:SKIN_VERTICES][a.of("torso", "leg")[:SKIN_VERTICES] > 0.9]
-    reach = np.abs(skin[np.abs(skin[:, 2] - hip[2]) < 0.06][:, 0]).max()
-    centre = np.array(
-        [sign * (reach + deep + 0.02), hip[1] + rng.uniform(-0.06, 0.06), hip[2] + rng.uniform(-0.02, 0.1)]
-    )
-    solid = moved(rounded((deep, wide, tall), rng.uniform(0.2, 0.5)), centre)
-    shift = a.heads[f"upperleg01.{side}"] - hip
-    truth = wardrobe.bind(solid[0] + shift, ("torso", "leg"))
-    piece = as_piece(solid, "shoulder bag", CARRIED, cloth, truth)
-    piece = replace(piece, skin_index=np.full((len(solid[0]), 6), wardrobe.pack.bones.index("root")))
-    # a band from this hip over the other shoulder
-    shoulder = a.heads["shoulder01.R" if side == "L" else "shoulder01.L"] * np.array([0.9, 1, 1])
-    low = a.heads[f"upperleg01.{side}"] + np.array([sign * 0.06, 0, 0.08])
-    along = shoulder - low
-    normal = np.array([along[2], 0, -along[0]]) / np.hypot(along[0], along[2])
-    band = np.abs((a.rest - low) @ normal) - rng.uniform(0.01, 0.025)
-    band = np.maximum(band, (a.of("arm", "hand", "neck", "head", "leg", "foot") - 0.25) * 0.2)
-    offset = np.full(len(a.rest), 0.03, np.float32)
-    strap = shells.grow(wardrobe, body, band, offset, cloth, CARRIED, "strap", "tights", 3)
-    return [Worn(piece), *([Worn(strap, on_cloth=True)] if len(strap.triangles) else [])]
 
 
 # ------------------------------------------------------------------ things in a hand
@@ -388,7 +243,7 @@ def _upright(rng, wardrobe, body, side, name, reach, parts) -> list[Worn]:
     _, axes = _palm_axes(wardrobe, body, side)
     out = []
     for solid, material in parts:
-        truth = wardrobe.bind(_on_default(wardrobe, solid[0], side), ("hand",))
+        truth = wardrobe.bind(by_the_hand(wardrobe, solid[0], side), ("hand",))
         drape = Upright(solid[0], reach, hand, knuckle, axes @ _FIST, bones.index("head"), feet)
         out.append(Worn(replace(as_piece(solid, name, CARRIED, material, truth), drape=drape)))
     return out
@@ -423,7 +278,6 @@ def _umbrella(rng, wardrobe, body, cloth, side) -> list[Worn]:
     return _upright(rng, wardrobe, body, side, "closed umbrella", -reach, [(shaft, dark), (cover, cloth)])
 
 
-BAGS = {"hand_bag": _hand_bag, "shopping_bag": _shopping_bag, "shoulder_bag": _shoulder_bag, "backpack": _backpack}
 HELD = {
     "phone": _phone,
     "mug": _mug,
@@ -439,7 +293,9 @@ HELD = {
 # How far fingers close around a thing: shares of a fist.
 GRIPS = {
     "hand bag": 0.9,
+    "travel bag": 0.9,
     "shopping bag": 0.9,
+    "arm bag": 0.5,
     "phone": 0.45,
     "mug": 0.55,
     "bottle": 0.6,

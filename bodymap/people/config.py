@@ -50,7 +50,7 @@ class OutfitConfig:
     hair: dict[str, float] = field(default_factory=lambda: {"made": 0.83, "shell": 0.11, "none": 0.06})
     hat: float = 0.1
     scarf: float = 0.05
-    bag: float = 0.22
+    bag: float = 0.3
     held: float = 0.12
     pattern: float = 0.36  # chance that a piece of clothing is patterned
     # kinds of seamless patterns (``pattern.py``), and of prints that sit in one place (``prints.py``)
@@ -107,9 +107,17 @@ class OutfitConfig:
             "waist_bag": 0.03,
         }
     )
-    # names of ``carried.BAGS`` and ``carried.HELD``
+    # names of ``bags.BAGS`` and ``carried.HELD``
     bags: dict[str, float] = field(
-        default_factory=lambda: {"hand_bag": 0.28, "shopping_bag": 0.2, "shoulder_bag": 0.27, "backpack": 0.25}
+        default_factory=lambda: {
+            "hand_bag": 0.24,
+            "arm_bag": 0.14,
+            "tote": 0.14,
+            "travel_bag": 0.07,
+            "shopping_bag": 0.12,
+            "shoulder_bag": 0.16,
+            "backpack": 0.13,
+        }
     )
     helds: dict[str, float] = field(
         default_factory=lambda: {
