@@ -64,7 +64,7 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
         layer=SKIN,
         vertices=body.vertices[:SKIN_VERTICES],
         triangles=triangles[keep],
-        uv=t.uv.numpy(),
+        uv=t.skin_uv.numpy(),
         uv_triangles=t.uv_triangles.numpy()[keep],
         skin_index=pack.skin_index[:SKIN_VERTICES],
         skin_weight=pack.skin_weight[:SKIN_VERTICES],

@@ -30,6 +30,7 @@ _SHIPPED = Path(__file__).parent / "template.safetensors"
 class Template:
     """One template body. Metres, Z up, front towards -Y, its left hand at +X; UV with v down.
 
+    ``uv`` is the atlas of textures; ``skin_uv`` the layout of the body model's own skins (the same islands elsewhere).
     ``samples`` are S vertices spread over the surface (denser on hands and head, mirror-symmetric) between which
     geodesic distances are tabulated. Inner surfaces (the mouth) have triangles but are never the answer of a decoder.
     """
@@ -37,6 +38,7 @@ class Template:
     vertices: Float[Tensor, "vertex xyz=3"]
     triangles: Int[Tensor, "face 3"]
     uv: Float[Tensor, "uvvertex uv=2"]
+    skin_uv: Float[Tensor, "uvvertex uv=2"]
     uv_triangles: Int[Tensor, "face 3"]
     code: Float[Tensor, "vertex rgb=3"]
     triangle_part: Int[Tensor, " face"]

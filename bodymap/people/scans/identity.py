@@ -25,7 +25,7 @@ from bodymap.people.shape import Body
 from bodymap.types import LAYER_NAMES
 
 FORMAT = "bodymap-person"
-VERSION = "1"
+VERSION = "2"
 _SKIN = LAYER_NAMES.index("skin")
 _SHAPES: dict[str, tuple[int | None, ...]] = {
     "vertices": (BASE_VERTICES, 3),
