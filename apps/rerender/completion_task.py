@@ -71,6 +71,7 @@ class CompletionTask:
         self.template = template if template is not None else load_template()
         judge = Adversary(3 + 4, config.adversary) if config.adversary.weight > 0 else None
         self.model = NetworkAndAdversary(CompletionNet(model, self.template), judge)
+        self.shipped = self.model.network
         self.features = Features(config.perceptual)
         self.covered = get_atlas(self.template, model.size).covered.float()[None, None]
 

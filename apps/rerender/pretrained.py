@@ -68,9 +68,7 @@ def _load(source: str | os.PathLike, template: Template, build: Callable[[dict],
 
     found = weights.load(source, template.code_version)
     network = build(found.config.get("model", {}))
-    # a run's weights hold the adversary, too
-    tensors = {name.removeprefix("network."): t for name, t in found.tensors.items() if name.startswith("network.")}
-    weights.load_into(network, tensors or found.tensors, source=found.path)
+    weights.load_into(network, found.tensors, source=found.path)
     return network.eval().requires_grad_(False)
 
 

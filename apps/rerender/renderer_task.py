@@ -67,6 +67,7 @@ class RendererTask:
         self.template = template if template is not None else load_template()
         judge = Adversary(3 + 4, config.adversary) if config.adversary.weight > 0 else None
         self.model = NetworkAndAdversary(RendererNet(model), judge)
+        self.shipped = self.model.network
         self.features = Features(config.perceptual)
 
     # ------------------------------------------------------------------------------------------------ the protocol

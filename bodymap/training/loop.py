@@ -39,7 +39,7 @@ from bodymap.training.checkpoint import RunState, load_checkpoint, save_checkpoi
 from bodymap.training.journal import Journal, Screen, origin
 from bodymap.training.schedule import Progress, fraction_done, rate_factor
 from bodymap.training.settings import TrainConfig, check_run_folder
-from bodymap.training.task import METRIC_PREFIX, Batch, Task
+from bodymap.training.task import METRIC_PREFIX, Batch, Task, shipped_part
 from bodymap.weights import load, load_into, load_parts, save_weights
 
 
@@ -98,7 +98,7 @@ def train(
         if init_only:
             load_parts(task.model, load(init).tensors, init_only, source=init)
         else:
-            load_into(task.model, load(init).tensors, source=init)
+            load_into(shipped_part(task)[0], load(init).tensors, source=init)
     if not resume and hasattr(task, "begin"):
         task.begin()
     task.model.to(device).train()
@@ -385,6 +385,8 @@ class _Reports:
         state.average_updates = self.average.updates if self.average is not None else 0
         save_checkpoint(self.folder / "checkpoint", self.task.model, self.average, self.optimizer, state)
         tensors = self.average.tensors if self.average is not None else self.task.model.state_dict()
+        prefix = shipped_part(self.task)[1]
+        tensors = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
         extra = self.task.weights_metadata() if hasattr(self.task, "weights_metadata") else {}
         metadata = {**extra, "step": str(state.step), "samples": str(state.samples)}
         save_weights(self.folder / "weights", tensors, self.task.weights_config(), metadata)

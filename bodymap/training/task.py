@@ -45,7 +45,9 @@ class BatchSource(Protocol):
 class Task(Protocol):
     """One thing to learn.
 
-    ``begin``, ``evaluate`` and ``weights_metadata`` are optional. ``begin()`` is called once when a new run begins,
+    ``begin``, ``evaluate``, ``weights_metadata`` and ``shipped`` are optional. ``shipped`` is the part of ``model`` whose
+    weights are stored for inference and started from (an adversary is only in the restart points); without it all of
+    ``model``. ``begin()`` is called once when a new run begins,
     after the weights that it starts from were loaded. ``evaluate() -> dict[str, float]`` is called with the averaged
     weights in ``model``, in eval mode and without gradients, on the first process only.
     """
@@ -76,3 +78,10 @@ class Task(Protocol):
     def weights_config(self) -> dict[str, Any]:
         """Plain values from which the network can be built again; saved beside the weights as config.yaml."""
         ...
+
+
+def shipped_part(task: Task) -> tuple[nn.Module, str]:
+    """(the part of ``task.model`` that ships, what its tensors' names begin with in ``model``)."""
+    part = getattr(task, "shipped", task.model)
+    name = next(name for name, module in task.model.named_modules() if module is part)
+    return part, f"{name}." if name else ""
