@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from apps.rerender.grain import continued_grain
 from apps.rerender.pattern import continued_pattern
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES
@@ -251,11 +252,13 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     reach = odd(_DETAIL * size)
     detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
     detail = detail.permute(1, 2, 0)
-    # and the garments' pattern where not even that was seen
+    # and the garments' pattern, cloth's weave and skin's pores where not even that was seen
     both = torch.where(partial.seen[..., None], partial.colour, colour)
-    pattern = continued_pattern(both, torch.where(partial.seen, partial.layer, layer), partial.seen)
+    known_layer = torch.where(partial.seen, partial.layer, layer) * atlas.covered
+    pattern = continued_pattern(both, known_layer, partial.seen)
+    grain = continued_grain(both, known_layer, partial.seen)
     mirrored = (take * there)[..., None]
-    made = colour + mirrored * detail + (1 - mirrored) * pattern
+    made = colour + mirrored * detail + (1 - mirrored) * torch.where(pattern == 0, grain, pattern)
 
     # near the seen, follow the difference found there
     seen, inside = partial.seen, atlas.covered
