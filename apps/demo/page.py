@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import time
@@ -105,7 +106,7 @@ class Page:
                     )
                     pick.click(lambda path=path: str(path), None, [box], **_QUICK)
         seen = box.change(self._check, [box], [box, found], **_QUICK)
-        self._heavy(seen.then, self._find, [box], [found], show_progress="hidden")
+        self._heavy(seen.then, self._find, [box], [found, box], show_progress="hidden")
         box.clear(lambda: "", None, [found], **_QUICK)
         return box
 
@@ -143,8 +144,8 @@ class Page:
     def _turn_tab(self) -> None:
         which = _which()
         with gr.Row(elem_classes="pair"):
-            frames = gr.Slider(*FRAMES[::2], FRAMES[1], step=12, label="Pictures", min_width=140)
-            size = gr.Slider(*SIZES[::2], SIZES[1], step=40, label="Size, pixels", min_width=140)
+            frames = gr.Slider(*FRAMES[::2], FRAMES[1], step=12, label="Pictures", min_width=140, elem_id="frames")
+            size = gr.Slider(*SIZES[::2], SIZES[1], step=40, label="Size, pixels", min_width=140, elem_id="size")
         panel = self._panel("Turn", "turn")
         film = gr.Video(
             show_label=False,
@@ -248,7 +249,7 @@ class Page:
         if upload is None:
             return gr.skip(), gr.skip()
         try:
-            self._read(upload)
+            self.studio.check(*_file_and_name(upload))
         except UserError as error:
             return None, problem(str(error))
         return gr.skip(), note("Looking for the person …")
@@ -256,14 +257,17 @@ class Page:
     def _find(self, upload: Upload | None, request: gr.Request):
         """The map is made while the visitor still chooses what to do with it."""
         if upload is None:
-            return gr.skip()
+            return gr.skip(), gr.skip()
 
         def work(watch: Watch) -> tuple:
-            mask = self.studio.person(self._read(upload), watch).mask
-            return (good(f"Person found, {mask.mean():.0%} of the picture."),)
+            try:
+                photo = self.studio.photo(*_file_and_name(upload))
+            except UserError as error:
+                return problem(str(error)), None
+            mask = self.studio.person(photo, watch).mask
+            return good(f"Person found, {mask.mean():.0%} of the picture."), gr.skip()
 
-        words = self._attempt(work, 0, self.tickets.take(request.session_hash), request, _silent)
-        return words[0]
+        return self._attempt(work, 1, self.tickets.take(request.session_hash), request, _silent)
 
     def _swap(self, ticket, one, two, what, head, tone, both, request: gr.Request, progress: gr.Progress = _PROGRESS):
         def work(watch: Watch) -> tuple:
@@ -276,12 +280,9 @@ class Page:
             if both:
                 other = self.studio.swap(target, source, looks, watch.part(0.6, 1.0))
                 back = gr.update(visible=True, value=(source.pixels, other.image))
-            share, time_taken = (there.region > 0.5).mean(), seconds(time.monotonic() - begin)
-            return (
-                note(f"{share:.0%} of photo 2 replaced{time_taken}. Drag the line to compare."),
-                (target.pixels, there.image),
-                back,
-            )
+            share, duration = (there.region > 0.5).mean(), seconds(time.monotonic() - begin)
+            words = f"{share:.0%} of photo 2 replaced{duration}. Drag the line to compare."
+            return note(words), (target.pixels, there.image), back
 
         return self._attempt(work, 2, ticket, request, progress)
 
@@ -307,12 +308,10 @@ class Page:
     def _turn(self, ticket, one, two, which, frames, size, request: gr.Request, progress: gr.Progress = _PROGRESS):
         def work(watch: Watch) -> tuple:
             begin, photo = time.monotonic(), self._photo(*_chosen(one, two, which))
-            path = self.studio.turntable(
-                photo, self._file(photo, ".mp4"), _within(frames, FRAMES), _within(size, SIZES), watch
-            )
-            return note(
-                f"{_within(frames, FRAMES)} pictures{seconds(time.monotonic() - begin)}. The far side is made up."
-            ), str(path)
+            count, pixels = _within(frames, FRAMES), _within(size, SIZES)
+            path = self.studio.turntable(photo, self._file(photo, ".mp4"), count, pixels, watch)
+            words = f"{count} pictures{seconds(time.monotonic() - begin)}. What the photo does not show is made up."
+            return note(words), str(path)
 
         return self._attempt(work, 1, ticket, request, progress)
 
@@ -329,18 +328,16 @@ class Page:
 
         return self._attempt(work, 2, ticket, request, progress)
 
-    def _read(self, upload: Upload) -> Photo:
-        return self.studio.photo(upload["path"], upload.get("orig_name"))
-
     def _photo(self, upload: Upload | None, number: int) -> Photo:
         if upload is None:
             raise UserError(f"Box {number} is empty; drop a photo there, take one, or try an example.")
-        return self._read(upload)
+        return self.studio.photo(*_file_and_name(upload))
 
     def _file(self, photo: Photo, ending: str) -> Path:
         """Where a result goes; Gradio forgets it with its other temporary files."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        return folder / f"{Path(photo.name).stem[:60]}{ending}"
+        # the visitor's own name, as far as every file system takes it
+        return folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(photo.name).stem)[:60]}{ending}"
 
 
 _SLIDER = {
@@ -380,6 +377,10 @@ def _there() -> bool:
 
 def _silent(share: float, desc: str) -> None:
     pass
+
+
+def _file_and_name(upload: Upload) -> tuple[str, str]:
+    return upload["path"], Path(upload.get("orig_name") or upload["path"]).name[:80]
 
 
 def _path(upload: Upload | None) -> str | None:
