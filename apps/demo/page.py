@@ -183,14 +183,13 @@ class Page:
     ) -> None:
         """An event starts work; meanwhile the button that starts gives way to the one that stops."""
         shown = [self.ticket, panel.run, panel.stop, panel.notice]
-        begun = event(self._begin, None, shown, **_QUICK)
+        begun = event(self._begin, None, shown, js=_to_result(panel, outputs[0]), **_QUICK)
         done = self._heavy(
             begun.then,
             work,
             [self.ticket, *inputs],
             [panel.notice, *outputs],
             show_progress_on=outputs[0],
-            scroll_to_output=True,
         )
         done.then(lambda: (gr.update(visible=True), gr.update(visible=False)), None, [panel.run, panel.stop], **_QUICK)
         panel.stop.click(self._cancel, None, [panel.stop, panel.notice], **_QUICK)
@@ -356,6 +355,15 @@ _GALLERY = {
     "interactive": False,
     "buttons": ["download", "fullscreen"],
 }
+
+
+def _to_result(panel: Panel, result: gr.Component) -> str:
+    """On a small screen progress and result would lie below its end: the button goes to the top."""
+    return f"""() => {{
+        const result = document.getElementById('{result.elem_id}').getBoundingClientRect();
+        const button = document.getElementById('{panel.run.elem_id}').parentElement;
+        if (result.top > innerHeight - 300) button.scrollIntoView({{behavior: 'smooth'}});
+    }}"""
 
 
 def _chosen(one: Upload | None, two: Upload | None, which: int) -> tuple[Upload | None, int]:

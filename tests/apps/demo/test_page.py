@@ -34,15 +34,28 @@ PHONE = (390, 844)
 PATIENCE = 240  # seconds; the work takes a few where nothing else runs
 
 
+# What Python runs at its start, here in the server: it notes whom the process calls, and whose name it looks up.
+LISTENER = """
+import sys
+def hear(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        address = arguments[1] if event == "socket.connect" else arguments[0]
+        host = address[0] if isinstance(address, tuple) else address
+        print("calls", host, file=sys.stderr, flush=True)
+sys.addaudithook(hear)
+"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The address of ``python -m apps.demo``; a kill must leave nothing behind."""
+    """The address of ``python -m apps.demo``, which calls nobody, and of which a kill leaves nothing behind."""
     folder = tmp_path_factory.mktemp("server")
+    (folder / "sitecustomize.py").write_text(LISTENER)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "apps.demo", "--no-browser", "--port", str(port), "--device", "cpu"]
-    environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
     with open(folder.parent / "page.log", "w+") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
@@ -62,6 +75,8 @@ def server(tmp_path_factory):
         said = Path(log.name).read_text()
     assert code == 0 and "Traceback" not in said, said
     assert not list(folder.glob("bodymap-page-*"))
+    called = {line.split()[1] for line in said.splitlines() if line.startswith("calls ")}
+    assert called <= {"127.0.0.1", "localhost", "None"} and "127.0.0.1" in called
 
 
 class Visitor:
