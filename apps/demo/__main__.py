@@ -72,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
+            print("stopping ...", file=sys.stderr)
         finally:
             page.blocks.close(verbose=False)
+            studio.close()
     return 0
 
 

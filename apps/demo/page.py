@@ -90,6 +90,7 @@ class Page:
         with gr.Column(min_width=130, elem_classes="photo"):
             gr.HTML(ROLES[number - 1], elem_classes="role")
             box = gr.Image(
+                label=ROLES[number - 1],
                 show_label=False,
                 placeholder="Drop a photo here, or click to choose one",
                 sources=["upload", "webcam", "clipboard"],
@@ -112,15 +113,15 @@ class Page:
 
     def _swap_tab(self, try_it: gr.Button) -> None:
         names = [(WHAT.get(name, name.capitalize()), name) for name in choice.WHAT]
-        what = gr.Radio(names, value=names[0][1], show_label=False, container=False, elem_id="what")
+        what = gr.Radio(names, value=names[0][1], label="What", show_label=False, container=False, elem_id="what")
         with gr.Row(elem_classes="options"):
             head = gr.Checkbox(False, label="Head and hands too", container=False, min_width=150)
             tone = gr.Checkbox(False, label="Keep own skin tone", container=False, min_width=150)
             both = gr.Checkbox(False, label="Both ways", container=False, min_width=100, elem_id="both")
         panel = self._panel("Swap", "swap", EXAMPLE if _there() else "")
         example = (str(EXAMPLES["Ben"]), str(SWAPPED)) if _there() else None
-        there = gr.ImageSlider(example, show_label=False, elem_id="there", **_SLIDER)
-        back = gr.ImageSlider(show_label=False, visible=False, elem_id="back", **_SLIDER)
+        there = gr.ImageSlider(example, label="Before and after", show_label=False, elem_id="there", **_SLIDER)
+        back = gr.ImageSlider(label="The other way round", show_label=False, visible=False, elem_id="back", **_SLIDER)
         # a garment has no head, and its bare skin is the wearer's
         what.change(lambda chosen: [gr.update(interactive=chosen == "all")] * 2, [what], [head, tone], **_QUICK)
         inputs, outputs = [*self.boxes, what, head, tone, both], [there, back]
@@ -131,14 +132,14 @@ class Page:
     def _map_tab(self) -> None:
         which = _which()
         panel = self._panel("Show the map", "map")
-        pictures = gr.Gallery(show_label=False, elem_id="map-pictures", **_GALLERY)
+        pictures = gr.Gallery(label="Map", show_label=False, elem_id="map-pictures", **_GALLERY)
         download = gr.DownloadButton("Download as .npz", visible=False, size="sm")
         self._wire(panel, panel.run.click, self._map, [*self.boxes, which], [pictures, download])
 
     def _texture_tab(self) -> None:
         which = _which()
         panel = self._panel("Show the texture", "texture")
-        pictures = gr.Gallery(show_label=False, elem_id="texture-pictures", **_GALLERY)
+        pictures = gr.Gallery(label="Texture", show_label=False, elem_id="texture-pictures", **_GALLERY)
         self._wire(panel, panel.run.click, self._texture, [*self.boxes, which], [pictures])
 
     def _turn_tab(self) -> None:
@@ -148,6 +149,7 @@ class Page:
             size = gr.Slider(*SIZES[::2], SIZES[1], step=40, label="Size, pixels", min_width=140, elem_id="size")
         panel = self._panel("Turn", "turn")
         film = gr.Video(
+            label="Turntable",
             show_label=False,
             elem_id="film",
             autoplay=True,
@@ -161,7 +163,7 @@ class Page:
     def _layers_tab(self) -> None:
         which = _which()
         panel = self._panel("Take the layers apart", "layers")
-        pictures = gr.Gallery(show_label=False, elem_id="layers-pictures", **_GALLERY)
+        pictures = gr.Gallery(label="Layers", show_label=False, elem_id="layers-pictures", **_GALLERY)
         download = gr.DownloadButton("Download as .npz", visible=False, size="sm")
         self._wire(panel, panel.run.click, self._layers, [*self.boxes, which], [pictures, download])
 
@@ -375,7 +377,7 @@ def _within(value: float, limits: tuple[int, int, int]) -> int:
 
 
 def _which() -> gr.Radio:
-    return gr.Radio([("Photo 1", 1), ("Photo 2", 2)], value=1, show_label=False, container=False)
+    return gr.Radio([("Photo 1", 1), ("Photo 2", 2)], value=1, label="Of whom", show_label=False, container=False)
 
 
 def _there() -> bool:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
 
 _POLL = 0.1  # seconds between two looks whether a waiting job is still wanted
+_LONGEST_STEP = 60.0  # seconds that closing waits at most
 _FPS = 18.0  # of a turntable
 
 
@@ -120,6 +121,7 @@ class Studio:
         self._lock = threading.Lock()
         self._asked = 0  # jobs so far
         self._doing = "other work"
+        self._closed = False
 
     @classmethod
     def from_pretrained(
@@ -146,6 +148,8 @@ class Studio:
         While another job has them this one waits, shows what that one does, and can be cancelled.
         """
         self._asked += 1
+        wanted = watch.stopped
+        watch = replace(watch, stopped=lambda: self._closed or wanted())
         while not self._lock.acquire(timeout=_POLL):
             watch(0.0, f"Before this: {self._doing}")
 
@@ -158,6 +162,14 @@ class Studio:
             yield replace(watch, show=show)
         finally:
             self._lock.release()
+
+    def close(self) -> None:
+        """Cancels every job, waits until the present step is over, and takes on no more.
+
+        A process that ends while a step is at work inside torch would be aborted.
+        """
+        self._closed = True
+        self._lock.acquire(timeout=_LONGEST_STEP)
 
     def warm_up(self, paths: Sequence[str | os.PathLike]) -> None:
         """Answers beforehand what is asked of the examples first, until a visitor comes; missing files are no matter.

@@ -68,7 +68,7 @@ def server(tmp_path_factory):
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                code = process.wait(30)
+                code = process.wait(90)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

@@ -1,5 +1,9 @@
 """The work behind the page, without a page; an oracle stands in for the network: answers are exact and quick."""
 
+import contextlib
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +159,34 @@ def test_one_job_at_a_time_and_who_waits_can_leave():
     assert shown[0] == (0.0, "Before this: a long step")
     with made.alone(Watch()):
         pass
+
+
+def test_closing_waits_for_the_present_step_and_ends_all_others(pictures):
+    made, order = studio(), []
+    started, goes_on = threading.Event(), threading.Event()
+
+    def job():
+        with contextlib.suppress(Cancelled), made.alone(Watch()) as inside:
+            inside(0.0, "a step")
+            started.set()
+            goes_on.wait(10)
+            order.append("step done")
+            inside(0.5, "the next step")
+            order.append("next step")
+
+    working = threading.Thread(target=job)
+    working.start()
+    started.wait(10)
+    closing = threading.Thread(target=lambda: (made.close(), order.append("closed")))
+    closing.start()
+    time.sleep(0.2)
+    assert order == []
+    goes_on.set()
+    closing.join(10)
+    working.join(10)
+    assert order == ["step done", "closed"]
+    with pytest.raises(Cancelled), made.alone(Watch()):
+        pytest.fail("worked after the end")
 
 
 def test_warming_up_answers_the_first_question(pictures, monkeypatch):
