@@ -1,6 +1,7 @@
 """How the two pictures in this folder were made: people of our own, lit by path tracing.
 
     python examples/make.py --pack people.pack --tracer PYTHON_WITH_BPY
+    python -m apps.swap examples/anna.jpg examples/ben.jpg -o examples/swapped.jpg  # for the web page
 
 The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them from
 Cycles, which sees the same geometry in white, in a white studio. Colour times light is what a diffuse world looks like.

@@ -22,7 +22,7 @@ from bodymap.types import Correspondence
 from bodymap.warping.fill import FilledTexture, fill_texture
 from bodymap.warping.fuse import fuse_textures
 from bodymap.warping.grid import smoothing_reach
-from bodymap.warping.image_to_texture import image_to_texture
+from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
@@ -77,6 +77,14 @@ class Avatar:
         about = rotation_vector(-np.radians(degrees) * self.up)
         return (self.vertices - self.pivot) @ about.T + self.pivot
 
+    def turning(self, degrees: float, count: int) -> list[Float[np.ndarray, "vertex=13380 xyz=3"]]:
+        """From the photo's view through the whole angle; one alone: at the angle."""
+        if count == 1:
+            return [self.turned(degrees)]
+        # a full turn ends one step before it begins again, so that it loops
+        steps = count if abs(degrees) % 360 == 0 else count - 1
+        return [self.turned(degrees * k / steps) for k in range(count)]
+
     def posed(self, local: Float[np.ndarray, "bone 3 3"], own_root: bool = False) -> np.ndarray:
         """In another pose, on the same ground.
 
@@ -115,6 +123,7 @@ def make_avatar(
     texture_size: int = 1024,
     more: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]] = (),
     completion: Completion | None = None,
+    texture: FilledTexture | None = None,
 ) -> Avatar:
     """Takes shape, pose and texture of a photo's person; some seconds of a CPU core.
 
@@ -122,6 +131,7 @@ def make_avatar(
         pack: whose bodies and poses are used; None: the shipped one.
         more: further photos of the same person in the same clothes: they show what the first one hides.
         completion: fills what was not seen; None: the plain way does (``bodymap.warping.fill``).
+        texture: filled already, on the template's device; None: taken from the photos.
 
     Raises:
         UserError: nobody, or too little of somebody, is mapped.
@@ -129,13 +139,28 @@ def make_avatar(
     template = template if template is not None else load_template()
     fit = fit_body(correspondence, pack)
     displacement = clothe(fit, correspondence)
+    if texture is None:
+        partial = take_texture(template, ((photo, correspondence), *more), texture_size)
+        texture = fill_texture(template, partial) if completion is None else completion.complete(template, partial)
+    return Avatar(template, fit, displacement, texture)
+
+
+def take_texture(
+    template: Template,
+    views: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]],
+    size: int,
+) -> PartialTexture:
+    """What photos of one person show of it, in texture space.
+
+    Args:
+        size: texels each way.
+
+    Raises:
+        UserError: too little is seen.
+    """
     partial = fuse_textures(
-        [
-            image_to_texture(template, picture, seen, texture_size, smooth=smoothing_reach(seen))
-            for picture, seen in ((photo, correspondence), *more)
-        ]
+        [image_to_texture(template, photo, seen, size, smooth=smoothing_reach(seen)) for photo, seen in views]
     )
     if not bool(partial.seen.any()):
         raise UserError("Too little of the person is seen to take a texture from; choose a larger photo.")
-    texture = fill_texture(template, partial) if completion is None else completion.complete(template, partial)
-    return Avatar(template, fit, displacement, texture)
+    return partial

@@ -137,13 +137,8 @@ def _scene(
 
 
 def _turning(avatar: Avatar, options: argparse.Namespace) -> Bodies:
-    """From the photo's view through the whole angle; the picture alone: at the angle."""
     count = options.frames or (1 if Path(options.output).suffix.lower() == ".png" else 72)
-    if count == 1:
-        return [avatar.turned(options.turn)]
-    # a full turn ends one step before it begins again, so that it loops
-    steps = count if abs(options.turn) % 360 == 0 else count - 1
-    return [avatar.turned(options.turn * k / steps) for k in range(count)]
+    return avatar.turning(options.turn, count)
 
 
 def _like_photo(avatar: Avatar, model: BodyMap, path: Path) -> Bodies:

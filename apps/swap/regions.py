@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from bodymap.surface import Template, points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
-from bodymap.warping import evening
+from bodymap.warping import blend, evening
 from bodymap.warping.atlas import Atlas, get_atlas
 from bodymap.warping.fill import MIRRORED, SEEN, FilledTexture
 from bodymap.warping.grid import PixelGrid, pixel_grid
+from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.texture_to_image import look_up
 
-SKIN, HAIR, UPPER, LOWER = (LAYER_NAMES.index(name) for name in ("skin", "hair", "upper", "lower"))
+SKIN, HAIR, UPPER, LOWER, SHOES, CARRIED = range(1, len(LAYER_NAMES))
 HEAD, NECK = PART_NAMES.index("head"), PART_NAMES.index("neck")
 # Over how much skin the head's tone runs out into the body's, and the hand's into the arm's, metres.
 NECK_FADE, WRIST_FADE, PART_FADE = 0.09, 0.06, 0.05
@@ -38,9 +40,17 @@ def _parts(*names: str) -> tuple[int, ...]:
 
 HANDS = _parts("hand")
 TORSO = _parts("torso_front", "torso_back")
+FOREARMS, SHINS, FEET = _parts("forearm"), _parts("shin"), _parts("foot")
 ARMS = _parts("upper_arm", "forearm")
 LEGS = _parts("thigh", "shin")
-GROUPS = (TORSO, _parts("upper_arm"), _parts("forearm"), _parts("thigh"), _parts("shin"), _parts("foot"))
+GROUPS = (TORSO, _parts("upper_arm"), FOREARMS, _parts("thigh"), SHINS, FEET)
+# Where skin may come out from under a garment, and where a garment may lie on bare skin.
+BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: (*SHINS, *FEET)}
+COVERED = {UPPER: (*ARMS, *TORSO, NECK), LOWER: (*LEGS, *TORSO), SHOES: (*SHINS, *FEET)}
+# A sleeve is long when at least this share of what is seen of the forearms is sleeve.
+LONG = 0.7
+# Things on a garment are smaller than this share of the person.
+SMALL_THING = 0.008
 
 
 @dataclass(frozen=True)
@@ -187,16 +197,63 @@ def keep_unseen(
     return keep
 
 
-def may_be_bare(view: TargetView, layer: int) -> Bool[Tensor, "height width"]:
-    """Where skin may come out when the target's garment gives way to a smaller one of the source's."""
-    parts = (*ARMS, *TORSO, *HANDS, NECK) if layer == UPPER else (*LEGS, *_parts("foot"))
-    return torch.isin(view.part, view.part.new_tensor(parts)) & (view.layer == layer)
+def may_be_bare(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "height width"]:
+    """Where skin may come out when the target's garments give way to smaller ones of the source's."""
+    return torch.isin(view.part, view.part.new_tensor(sorted({k for n in layers for k in BARED.get(n, ())})))
 
 
-def may_be_covered(view: TargetView, layer: int) -> Bool[Tensor, "height width"]:
-    """Where the source's garment may lie on the target's bare skin."""
-    parts = (*ARMS, *TORSO, NECK) if layer == UPPER else (*LEGS, *TORSO)
+def may_be_covered(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "height width"]:
+    """Where the source's garments may lie on the target's bare skin."""
+    parts = sorted({k for n in layers for k in COVERED.get(n, ())})
     return torch.isin(view.part, view.part.new_tensor(parts)) & (view.layer == SKIN)
+
+
+def on_legs(view: TargetView) -> Bool[Tensor, "height width"]:
+    return torch.isin(view.part, view.part.new_tensor(LEGS))
+
+
+def hidden_ends(
+    template: Template, view: TargetView, partial: PartialTexture, layers: Sequence[int]
+) -> Bool[Tensor, "height width"]:
+    """Forearms and hands, shins and feet, where the source's sleeves or trousers are long.
+
+    A coat's sleeve that reaches over the hand is as long as it is: a cuff of skin on it, because the source's ends at
+    the wrist, is nobody's.
+    """
+    parts = texel_parts(template, get_atlas(template, partial.layer.shape[0]))
+    result = torch.zeros_like(view.mask)
+    for layer, limb, end in ((UPPER, FOREARMS, HANDS), (LOWER, SHINS, FEET)):
+        if layer not in layers:
+            continue
+        seen = partial.seen & torch.isin(parts, parts.new_tensor(limb))
+        if bool(seen.any()) and float((partial.layer[seen] == layer).float().mean()) > LONG:
+            result |= torch.isin(view.part, view.part.new_tensor((*limb, *end)))
+    return result
+
+
+def without_holes(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "height width"]:
+    """Where the target wears the garments, small things on them included: a flower, a brooch, specks of other labels.
+
+    Hands and faces before them are none of those, nor is what reaches the garment's edge.
+    """
+    from scipy import ndimage
+
+    worn = torch.isin(view.layer, view.layer.new_tensor(layers)) & view.mask
+    within = ndimage.binary_fill_holes(worn.cpu().numpy()) & view.mask.cpu().numpy() & ~worn.cpu().numpy()
+    pieces, count = ndimage.label(within)
+    if not count:
+        return worn
+    number = np.arange(1, count + 1)
+    area = ndimage.sum_labels(within, pieces, number)
+    living = ((view.part == HEAD) | torch.isin(view.part, view.part.new_tensor(HANDS))) & (view.layer == SKIN)
+    alive = ndimage.sum_labels(living.cpu().numpy(), pieces, number)
+    small = (area < SMALL_THING * float(view.mask.sum())) & (alive < 0.2 * area)
+    return worn | torch.from_numpy(np.isin(pieces, number[small])).to(worn.device)
+
+
+def skin_gain(view: TargetView, partial: PartialTexture) -> Float[Tensor, " rgb=3"]:
+    """What turns the source's skin tone into the target's."""
+    return blend.colour_gain(partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
 
 
 def nearness(template: Template, parts: tuple[int, ...], fade: float) -> Float[Tensor, " vertex"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,28 +11,27 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from apps.rerender.pattern import continued_pattern
-from apps.swap import regions
+from apps.swap import garments, hair, regions
+from apps.swap.beneath import Beneath, beneath
+from apps.swap.choice import GARMENTS, chosen
+from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
 from bodymap.surface import Template, load_template
 from bodymap.types import LAYER_NAMES, Correspondence
 from bodymap.warping import blend
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import SEEN, FilledTexture, fill_texture
-from bodymap.warping.grid import dilate, smoothing_reach
+from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
-from bodymap.warping.texture_to_image import look_up
 
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
 
-WHAT, TONES = ("all", "upper", "lower"), ("source", "target")
+TONES = ("source", "target")
 SKIN, HAIR = LAYER_NAMES.index("skin"), LAYER_NAMES.index("hair")
 # Larger photos are worked on at a fraction of their size (the texture has no finer detail) and blended at full size.
 WORKING_PIXELS = 3_000_000
-# A garment of fewer texels than this share of the texture is a stray label, not a garment.
-FEWEST_TEXELS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,32 @@ class SwapResult:
     region: Float[np.ndarray, "height width"]
 
 
+@dataclass(frozen=True)
+class Source:
+    """A source's photo as a texture: read once, put on as many targets as wanted.
+
+    Attributes:
+        photo, correspondence: at working size.
+        seen: texels that the photo shows.
+        partial: those and their mirror image.
+        filled: the whole texture.
+        with_head: hair that lies on the clothes is part of it.
+    """
+
+    photo: UInt8[np.ndarray, "height width rgb=3"]
+    correspondence: Correspondence
+    seen: Bool[Tensor, "texel texel"]
+    partial: PartialTexture
+    filled: FilledTexture
+    with_head: bool
+
+
 def swap(
     src_photo: UInt8[np.ndarray, "src_height src_width rgb=3"],
     src_correspondence: Correspondence,
     tgt_photo: UInt8[np.ndarray, "height width rgb=3"],
     tgt_correspondence: Correspondence,
-    what: str = "all",
+    what: str | Iterable[str] = "all",
     with_head: bool = False,
     *,
     skin: str = "source",
@@ -68,8 +88,9 @@ def swap(
     """Dresses the target's person as the source's.
 
     Args:
-        what: ``all``: outfit and skin (hair with the head); ``upper`` or ``lower``: that garment alone, where the
-            target wears one and where the source's covers what is bare on the target.
+        what: ``all``: outfit and skin (hair with the head); ``upper``, ``lower``, ``shoes``: that garment alone, where
+            the target wears one and where the source's covers what is bare on the target; ``hair``: its colour and
+            length. Several: joined by commas, or a sequence.
         with_head: for ``all``: head, hair and hands too; otherwise they stay the target's.
         skin: whose tone bare arms, legs and neck have after ``all``. With ``target``, skin that is bare on both stays
             as it is, and what comes out from under the target's clothes is tinted to match.
@@ -81,27 +102,46 @@ def swap(
     Raises:
         UserError: nobody in a photo, no such garment, nothing to replace, sizes that do not fit.
     """
-    if what not in WHAT:
-        raise UserError(f"There is nothing called {what!r} to swap; choose all, upper or lower.")
-    if skin not in TONES:
-        raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
-    for name, photo, correspondence in (
-        ("source", src_photo, src_correspondence),
-        ("target", tgt_photo, tgt_correspondence),
-    ):
-        if photo.shape[:2] != correspondence.size:
-            raise UserError(
-                f"The {name}'s photo is {photo.shape[:2]} but its map {correspondence.size}; make the map anew."
-            )
-        if not correspondence.mask.any():
-            raise UserError(f"No person was found in the {name}'s photo; choose another, or give a mask.")
+    names = chosen(what)
     template = template or load_template()
+    # a wrong target is refused before the source's slow part
+    _check(tgt_photo, tgt_correspondence, "target")
+    source = read_source(
+        src_photo,
+        src_correspondence,
+        with_head=with_head or "hair" in names,
+        template=template,
+        texture_size=texture_size,
+        completion=completion,
+    )
+    return put_on(
+        source, tgt_photo, tgt_correspondence, names, with_head, skin=skin, template=template, shading=shading
+    )
 
-    # Source: what its photo shows of the person, in texture space.
-    src_photo, src_correspondence = _at_working_size(src_photo, src_correspondence)
-    reach = smoothing_reach(src_correspondence)
-    src_correspondence = _with_tidy_layers(src_correspondence, reach)
-    partial = image_to_texture(template, src_photo, src_correspondence, texture_size, smooth=reach)
+
+def read_source(
+    photo: UInt8[np.ndarray, "height width rgb=3"],
+    correspondence: Correspondence,
+    *,
+    with_head: bool = False,
+    template: Template | None = None,
+    texture_size: int = 1024,
+    completion: Completion | None = None,
+) -> Source:
+    """The first half of ``swap``: what the source's photo shows of the person, in texture space, and the rest made up.
+
+    Args:
+        with_head: the head or the hair is wanted, too.
+
+    Raises:
+        UserError: nobody in the photo, or too little of them.
+    """
+    template = template or load_template()
+    _check(photo, correspondence, "source")
+    photo, correspondence = _at_working_size(photo, correspondence)
+    reach = smoothing_reach(correspondence)
+    correspondence = _with_tidy_layers(correspondence, reach)
+    partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
         raise UserError("Too little of the source's person is seen to take a texture from; choose a larger photo.")
@@ -109,31 +149,71 @@ def swap(
     filled = None if completion is None else completion.complete(template, partial)
     partial = mirror_unseen(template, partial)
     filled = filled or fill_texture(template, partial, mirror=False)
+    return Source(photo, correspondence, seen, partial, filled, with_head)
 
-    # Target: that texture through its map, and where it goes.
+
+def put_on(
+    source: Source,
+    tgt_photo: UInt8[np.ndarray, "height width rgb=3"],
+    tgt_correspondence: Correspondence,
+    what: str | Iterable[str] = "all",
+    with_head: bool = False,
+    *,
+    skin: str = "source",
+    template: Template | None = None,
+    shading: float = 0.5,
+) -> SwapResult:
+    """The second half of ``swap``; see there."""
+    names = chosen(what)
+    if skin not in TONES:
+        raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
+    template = template or load_template()
+    _check(tgt_photo, tgt_correspondence, "target")
+    size = source.partial.layer.shape[0]
+
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
     reach = smoothing_reach(correspondence)
-    view = regions.target_view(template, photo, _with_tidy_layers(correspondence, reach), filled, smooth=reach)
-    if what == "all":
-        picture, matte = _whole(template, view, src_correspondence, partial, filled, with_head, skin)
-    else:
-        picture, matte = _garment(template, view, partial, LAYER_NAMES.index(what))
-    if not bool((matte > 0).any()):
-        raise UserError(f"The target's photo shows nothing to replace with --what {what}; choose another.")
-    picture = blend.match_shading(
-        picture,
-        view.source_layer,
-        view.photo,
-        view.layer,
-        matte > 0.5,
-        radius=max(4, view.extent // 16),
-        strength=shading,
-    )
+    correspondence = _with_tidy_layers(correspondence, reach)
+    view = regions.target_view(template, photo, correspondence, source.filled, smooth=reach)
 
-    image, region = _into_photo(tgt_photo, window, tgt_correspondence.mask, picture, matte)
-    texture = (filled.colour * 255).round().byte().cpu().numpy()
-    return SwapResult(image, texture, seen.cpu().numpy(), region)
+    def under(gone: tuple[int, ...]) -> Beneath | None:
+        return beneath(template, view, correspondence, gone, size)
+
+    picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
+    if "all" in names:
+        picture, matte = _whole(template, view, source, with_head, skin)
+    elif pieces := [name for name in names if name in GARMENTS]:
+        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces, under)
+    if bool((matte > 0).any()):
+        picture = blend.match_shading(
+            picture,
+            view.source_layer,
+            view.photo,
+            view.layer,
+            matte > 0.5,
+            radius=max(4, view.extent // 16),
+            strength=shading,
+        )
+    if "hair" in names:
+        picture, matte = garments.over(picture, matte, *hair.exchange(template, view, source, under))
+    if not bool((matte > 0).any()):
+        raise UserError(f"The target's photo shows nothing to replace with --what {','.join(names)}; choose another.")
+    image, region = _into_photo(tgt_photo, window, tgt_correspondence.mask, picture, matte, _outline(view))
+    texture = (source.filled.colour * 255).round().byte().cpu().numpy()
+    return SwapResult(image, texture, source.seen.cpu().numpy(), region)
+
+
+def _check(photo: np.ndarray, correspondence: Correspondence, name: str) -> None:
+    if photo.shape[:2] != correspondence.size:
+        size = photo.shape[:2]
+        raise UserError(f"The {name}'s photo is {size} but its map {correspondence.size}; make the map anew.")
+    if not correspondence.mask.any():
+        raise UserError(f"No person was found in the {name}'s photo; choose another, or give a mask.")
+
+
+def _outline(view: regions.TargetView) -> Outline:
+    return outline(view.photo, view.mask, max(2, view.radius))
 
 
 def _with_tidy_layers(correspondence: Correspondence, reach: int) -> Correspondence:
@@ -144,63 +224,20 @@ def _with_tidy_layers(correspondence: Correspondence, reach: int) -> Corresponde
 
 
 def _whole(
-    template: Template,
-    view: regions.TargetView,
-    source: Correspondence,
-    partial: PartialTexture,
-    filled: FilledTexture,
-    with_head: bool,
-    skin: str,
+    template: Template, view: regions.TargetView, source: Source, with_head: bool, skin: str
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
     """Everything the source's photo has something to say about; soft where the target's own body takes over."""
     picture = view.picture
-    keep = regions.keep_unseen(template, view, filled.origin == SEEN, source)
+    keep = regions.keep_unseen(template, view, source.filled.origin == SEEN, source.correspondence)
     if not with_head:
         keep = torch.maximum(keep, regions.keep_head_and_hands(template, view))
     if skin == "target":
         bare = view.share[..., SKIN - 1]
         keep = torch.maximum(keep, bare * (view.layer == SKIN))
-        tinted = (picture * _skin_gain(view, partial)).clamp(0, 1)
+        tinted = (picture * regions.skin_gain(view, source.partial)).clamp(0, 1)
         picture = torch.lerp(picture, tinted, bare[..., None])
-    region = (view.mask & (view.layer != LAYER_NAMES.index("carried"))).float()
+    region = (view.mask & (view.layer != regions.CARRIED)).float()
     return picture, blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
-
-
-def _skin_gain(view: regions.TargetView, partial: PartialTexture) -> Float[Tensor, " rgb=3"]:
-    """What turns the source's skin tone into the target's."""
-    return blend.colour_gain(partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
-
-
-def _garment(
-    template: Template, view: regions.TargetView, partial: PartialTexture, layer: int
-) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
-    """One garment: where the target wears it, and where the source's covers what is bare on the target."""
-    name = LAYER_NAMES[layer]
-    own = partial.seen & (partial.layer == layer)
-    if float(own.float().mean()) < FEWEST_TEXELS:
-        raise UserError(f"The source's photo shows no {name} garment; choose another, or --what all.")
-    layers = [layer]
-    # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out.
-    bare = view.share[..., SKIN - 1] * regions.may_be_bare(view, layer)
-    if bool((bare > 0).any()) and bool((partial.layer == SKIN).any()):
-        layers.append(SKIN)
-    textures = [fill_texture(template, partial, mirror=False, layers=(k,)).colour for k in layers]
-    # a jacket may have to become as long as a coat: its pattern goes on
-    textures[0] = (textures[0] + continued_pattern(textures[0], torch.full_like(partial.layer, layer), own)).clamp(0, 1)
-    pictures = look_up(template, torch.cat(textures, -1), view.grid, tuple(view.mask.shape)).values
-    picture = pictures[..., :3]
-    if len(layers) > 1:
-        # in the tone of what else is seen of the target's skin
-        tinted = (pictures[..., 3:] * _skin_gain(view, partial)).clamp(0, 1)
-        picture = torch.lerp(picture, tinted, bare[..., None])
-
-    # The target's garment, with its edge drawn onto the photo's edge.
-    worn = (view.layer == layer) & view.mask
-    # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
-    over = view.share[..., layer - 1] * regions.may_be_covered(view, layer) * view.mask
-    region = torch.maximum(worn.float(), over)
-    matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
-    return picture, torch.where(dilate(worn, view.radius), matte, region)
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:
@@ -210,12 +247,7 @@ def _without_strays(template: Template, partial: PartialTexture, with_head: bool
     atlas = get_atlas(template, partial.colour.shape[0])
     on_head = regions.texel_parts(template, atlas) == 0
     stray = (partial.layer == HAIR) & ~on_head
-    return replace(
-        partial,
-        colour=partial.colour * ~stray[..., None],
-        confidence=partial.confidence * ~stray,
-        layer=partial.layer * ~stray,
-    )
+    return garments.without_strays(partial, stray)
 
 
 def _at_working_size(photo: np.ndarray, correspondence: Correspondence) -> tuple[np.ndarray, Correspondence]:
@@ -243,20 +275,23 @@ def _into_photo(
     mask: Bool[np.ndarray, "height width"],
     picture: Float[Tensor, "inner_height inner_width rgb=3"],
     matte: Float[Tensor, "inner_height inner_width"],
+    edge: Outline,
 ) -> tuple[UInt8[np.ndarray, "height width rgb=3"], Float[np.ndarray, "height width"]]:
     """Blends the cut-out's picture into a copy of the photo, a stripe of rows at a time."""
     image, region = photo.copy(), np.zeros(photo.shape[:2], np.float32)
     top, left = window[0].start, window[1].start
     height, width = window[0].stop - top, window[1].stop - left
-    both = torch.cat([picture, matte[..., None]], -1).cpu()
-    same = both.shape[:2] == (height, width)
+    # along the outline the photo shows a mixture of the old and what is behind: the old goes
+    together = torch.cat([picture, (matte * edge.cover)[..., None], edge.clean * matte[..., None]], -1).cpu()
+    same = together.shape[:2] == (height, width)
     for begin in range(0, height, 512):
         end = min(begin + 512, height)
-        stripe = both[begin:end] if same else _resampled(both, height, width, begin, end)
+        stripe = together[begin:end] if same else _resampled(together, height, width, begin, end)
         rows, columns = slice(top + begin, top + end), slice(left, left + width)
         alpha = (stripe[..., 3] * torch.from_numpy(np.ascontiguousarray(mask[rows, columns]))).clamp(0, 1)
         below = torch.from_numpy(np.ascontiguousarray(photo[rows, columns])).float() / 255
-        mixed = blend.composite(below, stripe[..., :3], alpha)
+        cleaned = torch.where((alpha > 0)[..., None], below + stripe[..., 4:], below)
+        mixed = blend.composite(cleaned, stripe[..., :3], alpha)
         image[rows, columns] = (mixed.clamp(0, 1) * 255).round().byte().numpy()
         region[rows, columns] = alpha.numpy()
     return image, region

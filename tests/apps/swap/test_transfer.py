@@ -213,7 +213,7 @@ def test_mistakes_are_named():
         swap(photo, c, photo, nobody)
     with pytest.raises(UserError, match="target"):
         swap(photo, c, photo[:-2], c)
-    with pytest.raises(UserError, match="all, upper or lower"):
+    with pytest.raises(UserError, match="choose all, upper, lower, shoes or hair"):
         swap(photo, c, photo, c, "hat")
     bare = with_changes(c, layer=np.where(c.mask, SKIN, 0).astype(np.int8))
     with pytest.raises(UserError, match="no upper garment"):

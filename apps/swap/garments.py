@@ -1,0 +1,143 @@
+"""Single garments of the source on the target: which pixels each takes, and what comes out where one is smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from apps.rerender.pattern import continued_pattern
+from apps.swap import regions
+from apps.swap.beneath import Beneath
+from apps.swap.regions import LOWER, SHOES, SKIN, UPPER
+from bodymap.errors import UserError
+from bodymap.surface import Template
+from bodymap.types import LAYER_NAMES
+from bodymap.warping import blend
+from bodymap.warping.fill import FilledTexture, fill_texture, restrict
+from bodymap.warping.grid import dilate
+from bodymap.warping.image_to_texture import PartialTexture
+from bodymap.warping.texture_to_image import look_up
+
+# A garment of fewer texels than this share of the texture is a stray label, not a garment.
+FEWEST_TEXELS = 1e-3
+# Pixels (share of the person's) from which on it is worth asking what the target wears under a boot.
+_WORTH_FILLING = 1e-3
+
+Picture = Float[Tensor, "height width rgb=3"]
+Matte = Float[Tensor, "height width"]
+Under = Callable[[tuple[int, ...]], Beneath | None]
+
+
+def exchange(
+    template: Template,
+    view: regions.TargetView,
+    partial: PartialTexture,
+    filled: FilledTexture,
+    names: Sequence[str],
+    under: Under,
+) -> tuple[Picture, Matte]:
+    """The garments where the target wears them, and where the source's cover what is bare on the target.
+
+    Args:
+        partial, filled: the source's texture, the mirror image's included, and the whole of it.
+        names: some of upper, lower and shoes.
+        under: asks for what the target wears beneath.
+
+    Raises:
+        UserError: the source wears none of one of them.
+    """
+    layers = [LAYER_NAMES.index(name) for name in names]
+    _check(partial, layers)
+    picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
+    # trousers and coat may pass into each other; a shoe is a thing by itself
+    for group in ([k for k in layers if k != SHOES], [k for k in layers if k == SHOES]):
+        if group:
+            one, own = _exchanged(template, view, partial, filled, group, under)
+            picture, matte = over(picture, matte, one, own)
+    return picture, matte
+
+
+def over(below: Picture, below_matte: Matte, above: Picture, above_matte: Matte) -> tuple[Picture, Matte]:
+    """Two pictures with their mattes as one, the second on top."""
+    rest = below_matte * (1 - above_matte)
+    matte = rest + above_matte
+    both = rest[..., None] * below + above_matte[..., None] * above
+    return both / matte.clamp_min(1e-6)[..., None], matte
+
+
+def _check(partial: PartialTexture, layers: Sequence[int]) -> None:
+    there = {k for k in layers if float((partial.seen & (partial.layer == k)).float().mean()) >= FEWEST_TEXELS}
+    # one piece may be both
+    if there & {UPPER, LOWER} and {UPPER, LOWER} <= set(layers):
+        there |= {UPPER, LOWER}
+    for k in layers:
+        if k not in there:
+            name = LAYER_NAMES[k] if k == SHOES else f"{LAYER_NAMES[k]} garment"
+            raise UserError(f"The source's photo shows no {name}; choose another, or --what all.")
+
+
+def _exchanged(
+    template: Template,
+    view: regions.TargetView,
+    partial: PartialTexture,
+    filled: FilledTexture,
+    layers: list[int],
+    under: Under,
+) -> tuple[Picture, Matte]:
+    worn = regions.without_holes(view, layers)
+    mine = view.share[..., [k - 1 for k in layers]].sum(-1)
+    textures = [_cloth(template, partial, filled, layers)]
+    # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out.
+    bare = view.share[..., SKIN - 1] * (regions.may_be_bare(view, layers) & worn)
+    bare = bare * ~regions.hidden_ends(template, view, partial, layers)
+    if bool((bare > 0).any()) and bool((partial.layer == SKIN).any()):
+        textures.append(fill_texture(template, partial, mirror=False, layers=(SKIN,)).colour)
+    seen = look_up(template, torch.cat(textures, -1), view.grid, tuple(view.mask.shape)).values
+    picture = seen[..., :3]
+    if len(textures) > 1:
+        # in the tone of what else is seen of the target's skin
+        tinted = (seen[..., 3:] * regions.skin_gain(view, partial)).clamp(0, 1)
+        picture = torch.lerp(picture, tinted, bare[..., None])
+    # Where a boot gives way to a shoe and the source has trousers there, the target's own come out.
+    if layers == [SHOES]:
+        gone = worn & (view.source_layer == LOWER) & regions.on_legs(view)
+        if float(gone.float().mean()) > _WORTH_FILLING * float(view.mask.float().mean()):
+            own = under((SHOES,))
+            if own is not None:
+                picture = torch.lerp(picture, own.colour, (view.share[..., LOWER - 1] * gone)[..., None])
+
+    # The target's garment, with its edge drawn onto the photo's edge.
+    # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
+    covering = mine * regions.may_be_covered(view, layers) * view.mask
+    region = torch.maximum(worn.float(), covering)
+    matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
+    return picture, torch.where(dilate(worn, view.radius), matte, region)
+
+
+def _cloth(
+    template: Template, partial: PartialTexture, filled: FilledTexture, layers: list[int]
+) -> Float[Tensor, "texel texel rgb=3"]:
+    """The garments' colours everywhere, as if they covered the whole body."""
+    own = restrict(partial, tuple(layers))
+    plain = fill_texture(template, own, mirror=False)
+    # what the completion makes of them where it thinks that they are, else their own colours spread
+    learned = torch.isin(filled.layer, filled.layer.new_tensor(layers)) & ~partial.seen
+    colour = torch.where((learned & ~own.seen)[..., None], filled.colour, plain.colour)
+    # a jacket may have to become as long as a coat: its pattern goes on
+    rest = ~own.seen & ~learned
+    added = continued_pattern(plain.colour, plain.layer, own.seen)
+    return torch.where(rest[..., None], colour + added, colour).clamp(0, 1)
+
+
+def without_strays(partial: PartialTexture, stray: Bool[Tensor, "texel texel"]) -> PartialTexture:
+    """The texture with some of its texels unseen."""
+    return replace(
+        partial,
+        colour=partial.colour * ~stray[..., None],
+        confidence=partial.confidence * ~stray,
+        layer=partial.layer * ~stray,
+    )
