@@ -1,6 +1,6 @@
 """Weave, small folds and strands go on where nothing was seen: fine detail of the same kind of surface, patch by patch.
 
-A network says what colour an unseen place has, on average; an average is smooth, and looks like plastic beside the seen.
+A network says what colour an unseen place has, on average; averages are smooth, and look like plastic beside the seen.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def continued_grain(
 ) -> Float[Tensor, "texel texel rgb=3"]:
     """What to add to smooth colours where they are not known, so that they are as rough as what is; 0 elsewhere.
 
-    Patches of a layer's own detail, at random places and mirrored at random, overlap by half; their weights' squares sum
-    to one, so that the sum is as strong as each.
+    Patches of a layer's own detail, at random places and mirrored at random, overlap by half; the squares of their
+    weights sum to one, so that the sum is as strong as each.
 
     Args:
         colour: in [0, 1].  layer: index into LAYER_NAMES, 0 outside the islands.

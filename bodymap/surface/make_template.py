@@ -26,7 +26,7 @@ EIGENVECTORS = 256
 NEIGHBOURS = 64
 
 # MakeHuman's layout gives a hand hardly more texels per area than a leg: hands grow, and all but the body moves to make
-# room for them. Islands: 0 head, 1 inside of the mouth, 3 and 6 eyes, 4 right hand, 5 right foot, 7 left hand, 8 left foot.
+# room for them. Islands: 0 head, 1 inside of the mouth, 3 and 6 eyes, 4 and 7 right and left hand, 5 and 8 feet.
 _ANY_TURN = tuple(range(0, 360, 30))
 ANNY_MOVES = (
     Move(0, (1, -1)),

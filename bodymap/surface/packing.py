@@ -1,6 +1,6 @@
 """Packs the islands of a UV layout anew, some of them enlarged: hands need more texels than their makers gave them.
 
-Only ``make_template`` uses it. Islands are moved, turned and scaled as a whole; who is neighbour of whom stays as it is.
+Only ``make_template`` uses it. Islands are moved, turned and scaled as wholes; who is neighbour of whom stays as it is.
 """
 
 from __future__ import annotations

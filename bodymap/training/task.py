@@ -45,10 +45,10 @@ class BatchSource(Protocol):
 class Task(Protocol):
     """One thing to learn.
 
-    ``begin``, ``evaluate``, ``weights_metadata`` and ``shipped`` are optional. ``shipped`` is the part of ``model`` whose
-    weights are stored for inference and started from (an adversary is only in the restart points); without it all of
-    ``model``. ``begin()`` is called once when a new run begins,
-    after the weights that it starts from were loaded. ``evaluate() -> dict[str, float]`` is called with the averaged
+    ``begin``, ``evaluate``, ``weights_metadata`` and ``shipped`` are optional. ``shipped`` is the part of ``model``
+    whose weights are stored for inference and started from (an adversary is only in the restart points); without it
+    all of ``model``. ``begin()`` is called once when a new run begins, after the weights that it starts from were
+    loaded. ``evaluate() -> dict[str, float]`` is called with the averaged
     weights in ``model``, in eval mode and without gradients, on the first process only.
     """
 
