@@ -183,6 +183,7 @@ def canonical(name: str) -> Canonical:
     own = {k: value.pop(k) for k in ("body_triangle", "hull", "corner", "share")}
     surface = Template(
         **value,
+        skin_uv=value["uv"],
         triangle_part=value["vertex_part"][value["triangles"][:, 0]],
         triangle_inner=inner,
         sample_geodesic=table + table.T,

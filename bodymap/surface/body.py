@@ -124,6 +124,8 @@ def _load(path: Path) -> Template:
         raise UserError(f"{path} is not a BodyMap template; make one with python -m bodymap.surface.make_template.")
     tensors = {name: t.float() if t.is_floating_point() else t.long() for name, t in raw.items()}
 
+    # files made before the atlas was packed have one layout for both
+    tensors.setdefault("skin_uv", tensors["uv"])
     # The distance table is symmetric: the file holds its upper triangle.
     count = len(tensors["samples"])
     upper = torch.triu_indices(count, count, offset=1)
