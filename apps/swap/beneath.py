@@ -71,6 +71,3 @@ def background(
         filled = torch.from_numpy(fill_from_patches(picture, inside, avoid & ~inside))
         result[rows, columns] = filled.to(photo.device).float() / 255
     return result
-
-
-

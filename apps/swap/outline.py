@@ -26,9 +26,7 @@ class Outline:
     clean: Float[Tensor, "height width rgb=3"]
 
 
-def outline(
-    photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "height width"], radius: int
-) -> Outline:
+def outline(photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "height width"], radius: int) -> Outline:
     """Compares each pixel along the mask's inner edge with the person's colours inside and the background's outside.
 
     A pixel on the edge mixes both: I = a F + (1 - a) B. F and B are means from nearby, at a distance from the edge; a

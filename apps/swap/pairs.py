@@ -80,9 +80,7 @@ def make_pair(seed: int, pack: Pack, options: PeopleConfig, split: str) -> Pair:
     else:
         raise ValueError(f"No two adults of one sex among the people from {seed} on.")
     one, two = alike
-    both = assemble(
-        two.seed, two.body, tuple(dress(two.seed, pack, two.body, options.outfit, split, clothes=one.seed))
-    )
+    both = assemble(two.seed, two.body, tuple(dress(two.seed, pack, two.body, options.outfit, split, clothes=one.seed)))
     first = _shot(one, seed, pack, options, split)
     second, third = _same_picture(two, both, seed + 1, pack, options, split)
     pictures = samples([first, second, third], options.supersample)
@@ -92,7 +90,9 @@ def make_pair(seed: int, pack: Pack, options: PeopleConfig, split: str) -> Pair:
 def _shot(person: Person, seed: int, pack: Pack, options: PeopleConfig, split: str) -> Shot:
     local = draw_pose(stream(seed, "pose", split), pack, person.body.heads, options.pose, split)
     placed = person.place(pack, local)
-    view = draw_view(stream(seed, "camera", split), placed.probe, pack.bones, placed.posed, options.size, options.camera)
+    view = draw_view(
+        stream(seed, "camera", split), placed.probe, pack.bones, placed.posed, options.size, options.camera
+    )
     setting = draw_setting(seed, pack, options, split, view.camera, placed)
     return stage_shot(person, local, placed, view, setting, options, (person.seed, seed, seed, seed))
 
@@ -105,7 +105,9 @@ def _same_picture(
     placed, changed = person.place(pack, local), other.place(pack, local)
     # thicker soles would lift the body
     changed = changed.moved(np.eye(3), placed.posed.position[0] - changed.posed.position[0])
-    view = draw_view(stream(seed, "camera", split), placed.probe, pack.bones, placed.posed, options.size, options.camera)
+    view = draw_view(
+        stream(seed, "camera", split), placed.probe, pack.bones, placed.posed, options.size, options.camera
+    )
     setting: Setting = draw_setting(seed, pack, options, split, view.camera, placed)
     seeds = (person.seed, seed, seed, seed)
     return (
