@@ -12,6 +12,7 @@ from torch import Tensor
 from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
 from apps.swap.beneath import Beneath
+from apps.swap.outline import redrawn
 from apps.swap.regions import LOWER, SHOES, SKIN, UPPER
 from bodymap.errors import UserError
 from bodymap.surface import Template
@@ -88,7 +89,8 @@ def _exchanged(
     layers: list[int],
     under: Under,
 ) -> tuple[Picture, Matte]:
-    worn = regions.without_holes(view, layers)
+    living = regions.head_and_hands(view)
+    worn = redrawn(regions.without_holes(view, layers), view.photo, view.mask & ~living, 3 * view.radius)
     mine = view.share[..., [k - 1 for k in layers]].sum(-1)
     textures = [_cloth(template, partial, filled, layers)]
     # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out.
@@ -100,7 +102,7 @@ def _exchanged(
     picture = seen[..., :3]
     if len(textures) > 1:
         # in the tone of what else is seen of the target's skin
-        tinted = (seen[..., 3:] * regions.skin_gain(view, partial)).clamp(0, 1)
+        tinted = regions.in_targets_tone(seen[..., 3:], view, partial)
         picture = torch.lerp(picture, tinted, bare[..., None])
     # Where a boot gives way to a shoe and the source has trousers there, the target's own come out.
     if layers == [SHOES]:
@@ -115,7 +117,7 @@ def _exchanged(
     covering = mine * regions.may_be_covered(view, layers) * view.mask
     region = torch.maximum(worn.float(), covering)
     matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
-    return picture, torch.where(dilate(worn, view.radius), matte, region)
+    return picture, torch.where(dilate(worn, view.radius), matte, region) * ~living
 
 
 def _cloth(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -48,9 +47,9 @@ def exchange(
         raise UserError("The source's photo shows no hair; choose another.")
     if int(own.sum()) < _FEWEST:
         raise UserError("The target's photo shows no hair to exchange; choose another.")
-    photo = torch.from_numpy(np.ascontiguousarray(source.photo)).to(view.photo.device).float() / 255
+    photo = torch.from_numpy(source.photo.copy()).to(view.photo.device).float() / 255
     picture = recoloured(view.photo, own, photo, theirs, view.radius)
-    return picture, blend.soft_matte(own.float(), view.photo, view.mask, view.radius)
+    return picture, blend.soft_matte(own.float(), view.photo, view.mask, 2 * view.radius)
 
 
 def recoloured(photo, own, other, theirs, radius: int) -> Float[Tensor, "height width rgb=3"]:

@@ -30,6 +30,8 @@ FEWEST_SEEN, FEWEST_PIXELS = 0.04, 0.01
 HEAD_SEEN = 0.3
 # Radius of the rounding of garment edges, as a share of the texture's side: about 1 cm on the torso.
 EDGE_ROUNDING = 6 / 1024
+# Skin of the source keeps so much of its light and shade; below so many pixels no tone is known.
+_SHADES, _FEWEST_COLOURS = (0.5, 1.5), 30
 # Room around the person, pixels, for filters.
 _MARGIN = 8
 
@@ -171,9 +173,14 @@ def keep_head_and_hands(template: Template, view: TargetView) -> Float[Tensor, "
     bare = (view.layer == SKIN).float() * view.share[..., SKIN - 1]
     neck = at_pixels(template, view, nearness(template, (HEAD,), NECK_FADE)) * bare
     wrist = at_pixels(template, view, nearness(template, HANDS, WRIST_FADE)) * bare
-    head = (view.part == HEAD) | (view.layer == HAIR)
+    whole = head_and_hands(view) | (view.part == HEAD)
+    return torch.maximum(torch.maximum(neck, wrist), whole.float())
+
+
+def head_and_hands(view: TargetView) -> Bool[Tensor, "height width"]:
+    """The target's face, hair and hands, as far as nothing is worn over them: these stay to the pixel."""
     hand = torch.isin(view.part, view.part.new_tensor(HANDS)) & (view.layer == SKIN)
-    return torch.maximum(torch.maximum(neck, wrist), (head | hand).float())
+    return view.mask & (((view.part == HEAD) & (view.layer == SKIN)) | (view.layer == HAIR) | hand)
 
 
 def keep_unseen(
@@ -251,9 +258,17 @@ def without_holes(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "heig
     return worn | torch.from_numpy(np.isin(pieces, number[small])).to(worn.device)
 
 
-def skin_gain(view: TargetView, partial: PartialTexture) -> Float[Tensor, " rgb=3"]:
-    """What turns the source's skin tone into the target's."""
-    return blend.colour_gain(partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
+def in_targets_tone(
+    skin: Float[Tensor, "height width rgb=3"], view: TargetView, partial: PartialTexture
+) -> Float[Tensor, "height width rgb=3"]:
+    """The source's skin as if it were the target's: that one's colour, this one's light and shade."""
+    theirs, own = partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)]
+    if len(own) < _FEWEST_COLOURS or len(theirs) < _FEWEST_COLOURS:
+        return skin
+    light, middle = blend.luminance(skin), blend.luminance(theirs).median()
+    # little of a dark skin's shades is shade on a light one, and what is far off is no skin
+    shade = ((light + 0.1) / (middle + 0.1)).clamp(*_SHADES).sqrt()
+    return (own.median(0).values * shade[..., None]).clamp(0, 1)
 
 
 def nearness(template: Template, parts: tuple[int, ...], fade: float) -> Float[Tensor, " vertex"]:

@@ -234,10 +234,11 @@ def _whole(
     if skin == "target":
         bare = view.share[..., SKIN - 1]
         keep = torch.maximum(keep, bare * (view.layer == SKIN))
-        tinted = (picture * regions.skin_gain(view, source.partial)).clamp(0, 1)
+        tinted = regions.in_targets_tone(picture, view, source.partial)
         picture = torch.lerp(picture, tinted, bare[..., None])
     region = (view.mask & (view.layer != regions.CARRIED)).float()
-    return picture, blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
+    matte = blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
+    return picture, matte * (keep < 1)
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:
