@@ -1,0 +1,54 @@
+"""Figures of an exchange on pictures small enough to count by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bodymap.metrics.exchange import changed_share, colour_distance, greatest_change, leak_rate
+
+RED, BLUE = np.array([200, 20, 20], np.uint8), np.array([20, 30, 210], np.uint8)
+
+
+def plain(colour):
+    return np.broadcast_to(colour, (8, 10, 3)).copy()
+
+
+def test_changes_are_counted_where_they_are():
+    before = plain(RED)
+    after = before.copy()
+    after[0, 0, 1] += 30
+    after[7, 9, 2] += 5
+    everywhere = np.ones((8, 10), bool)
+    assert greatest_change(after, before, everywhere) == 30
+    assert changed_share(after, before, everywhere) == pytest.approx(1 / 80)
+    assert changed_share(after, before, everywhere, tolerance=4) == pytest.approx(2 / 80)
+    inside = everywhere.copy()
+    inside[0, 0] = False
+    assert greatest_change(after, before, inside) == 5 and changed_share(after, before, inside) == 0
+    # differences of bytes do not wrap around
+    assert greatest_change(plain([0, 0, 0]).astype(np.uint8), plain([255, 0, 0]).astype(np.uint8), inside) == 255
+    assert math.isnan(changed_share(after, before, ~everywhere)) and greatest_change(after, before, ~everywhere) == 0
+
+
+def test_a_perfect_exchange_leaks_nothing_and_none_at_all_everything():
+    before, everywhere, new = plain(RED), np.ones((8, 10), bool), BLUE[None] / 255
+    assert leak_rate(plain(BLUE), before, everywhere, new) == 0
+    assert leak_rate(before, before, everywhere, new) == 1
+    half = before.copy()
+    half[:4] = BLUE
+    assert leak_rate(half, before, everywhere, new) == 0.5
+    # red on red tells nothing
+    assert leak_rate(before, before, everywhere, RED[None] / 255) == 0
+    assert math.isnan(leak_rate(before, before, ~everywhere, new))
+
+
+def test_colours_are_as_far_apart_as_their_histograms():
+    rng = np.random.default_rng(0)
+    red, blue = (np.clip(rng.normal(c / 255, 0.01, (500, 3)), 0, 1) for c in (RED, BLUE))
+    assert colour_distance(red, red[::-1]) == pytest.approx(0, abs=1e-6)
+    assert colour_distance(red, blue) > 0.99
+    mixed = np.concatenate([red, blue])
+    # sum_i sqrt(p_i q_i) of one half in common: sqrt(1 / 2)
+    assert colour_distance(mixed, red) == pytest.approx(math.sqrt(1 - math.sqrt(0.5)), abs=0.03)
+    assert math.isnan(colour_distance(red, red[:0]))
