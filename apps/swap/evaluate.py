@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.swap.measures import Scene
     from bodymap.types import Correspondence
 
-_SIZE = (512, 384)
+_SIZE = (448, 336)
 # Decimals of each figure; what is not named has two.
 _DECIMALS = {"ssim": 3, "lpips": 3, "cloth lpips": 3, "cloth colours": 3, "cycle lpips": 3, "outside": 0}
 
@@ -71,9 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bar = tqdm(total=count, unit="swap", disable=options.quiet)
     for scene in scenes:
         try:
-            found = {
-                name: measure(template, scene, way, ",".join(names), read, options.lpips) for name, way in them.items()
-            }
+            found = {name: measure(template, scene, way, ",".join(names), options.lpips) for name, way in them.items()}
         except UserError as error:
             # another pair takes its place: not everybody wears everything
             print(f"left out: {error}", file=sys.stderr)
@@ -177,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--what", action="append", metavar="WHAT", help="as python -m apps.swap (default: all)")
         command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
         command.add_argument(
-            "--texture", type=positive, default=1024, metavar="PX", help="texels each way (default: 1024)"
+            "--texture", type=positive, default=512, metavar="PX", help="texels each way (default: %(default)s)"
         )
         command.add_argument("--weights", metavar="W", help="of the map (default: the shipped ones)")
         command.add_argument("--device", metavar="D", help="for the map: cpu, cuda, ...")

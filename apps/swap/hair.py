@@ -1,8 +1,7 @@
-"""The source's hair on the target's head: its colour in the target's own strands, and its length."""
+"""The colours of the source's hair in the target's own strands; cut and length stay the target's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from apps.swap import regions
-from apps.swap.beneath import Beneath
 from apps.swap.regions import HAIR
 from bodymap.errors import UserError
 from bodymap.surface import Template
@@ -33,7 +31,6 @@ def exchange(
     template: Template,
     view: regions.TargetView,
     source: Source,
-    under: Callable[[tuple[int, ...]], Beneath | None],
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
     """The target's hair in the source's colours.
 

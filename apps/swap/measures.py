@@ -30,6 +30,7 @@ Way = Callable[[np.ndarray, Correspondence, np.ndarray, Correspondence], tuple[n
 
 _TEXTURE = 512  # texels each way at which textures are compared
 _MOST = 60.0  # decibels: equal pictures count so much in a mean
+_MARGIN = 32
 _FEWEST = 200  # texels in common for a comparison of textures
 
 
@@ -81,14 +82,12 @@ def measure(
     scene: Scene,
     way: Way,
     what: str,
-    read: Callable[[Photo], Correspondence] | None,
     lpips: str | None = None,
 ) -> dict[str, float]:
     """Every figure of one swap by name; nan where it does not apply.
 
     Args:
-        what: as the command takes it; with hair only what is beside it is measured.
-        read: maps the result for the way back; None: the truth's map serves.
+        what: as the command takes it; of hair nothing is measured.
     """
     layers = layers_of(what)
     image, region = way(scene.src_photo, scene.src_map, scene.tgt_photo, scene.tgt_map)
@@ -107,7 +106,7 @@ def measure(
     new = scene.src_photo[scene.true_source.mask & np.isin(scene.true_source.layer, (*layers, SKIN))] / 255
     figures["leak %"] = 100 * leak_rate(image, before, worn, new)
     figures |= fidelity(template, scene, image, np.asarray(region, float), layers, lpips)
-    figures |= _there_and_back(scene, way, image, layers, read, lpips)
+    figures |= _there_and_back(scene, way, image, layers, lpips)
     return figures
 
 
@@ -121,7 +120,12 @@ def kept_region(target: Correspondence, what: str) -> Region:
 
 
 def likeness(image: Photo, truth: Photo, region: Region, lpips: str | None) -> dict[str, float]:
-    one, other, where = tensor(image), tensor(truth), torch.from_numpy(region)
+    if not region.any():
+        return dict.fromkeys(("psnr", "ssim", "lpips"), math.nan)
+    # networks and windows look some pixels further, and no more of the picture is needed
+    rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
+    around = tuple(slice(max(0, int(at[0]) - _MARGIN), int(at[-1]) + 1 + _MARGIN) for at in (rows, columns))
+    one, other, where = tensor(image[around]), tensor(truth[around]), torch.from_numpy(region[around])
     return {
         "psnr": psnr(one, other, where),
         "ssim": ssim(one, other, where),
@@ -154,16 +158,18 @@ def fidelity(
     }
 
 
-def _there_and_back(scene, way, image, layers, read, lpips) -> dict[str, float]:
-    """The source dressed again from the result: what of its own clothes has survived."""
-    none = {"cycle lpips": math.nan, "cycle dB": math.nan}
+def _there_and_back(
+    scene: Scene, way: Way, image: Photo, layers: tuple[int, ...], lpips: str | None
+) -> dict[str, float]:
+    """The source dressed again from the result: what of its own clothes has survived.
+
+    The result's map is the truth's, where it is known, else the target's: body and outline are the same.
+    """
+    again = scene.tgt_map if scene.truth_map is None else scene.truth_map
     try:
-        again = scene.truth_map if read is None else read(image)
-        if again is None:
-            return none
         back, _ = way(image, again, scene.src_photo, scene.src_map)
     except UserError:
-        return none  # nobody, or no such garment, is found in the result
+        return {"cycle lpips": math.nan, "cycle dB": math.nan}  # no such garment is found in the result
     worn = scene.true_source.mask & np.isin(scene.true_source.layer, layers)
     figures = likeness(back, scene.src_photo, worn, lpips)
     return {"cycle lpips": figures["lpips"], "cycle dB": min(figures["psnr"], _MOST)}

@@ -58,9 +58,9 @@ def config(size: tuple[int, int]) -> PeopleConfig:
 
 
 def make_pairs(
-    count: int, pack: Pack | None = None, size: tuple[int, int] = (512, 384), split: str = "test", first: int = 0
+    count: int, pack: Pack | None = None, size: tuple[int, int] = (448, 336), split: str = "test", first: int = 0
 ) -> Iterator[Pair]:
-    """Pairs of adults of one sex; the same arguments give the same bytes. About ten seconds of a CPU core each."""
+    """Pairs of adults of one sex; the same arguments give the same bytes. About five seconds of a CPU core each."""
     pack = Pack.load() if pack is None else pack
     options = config(size)
     for number in range(first, first + count):

@@ -47,12 +47,13 @@ ARMS = _parts("upper_arm", "forearm")
 LEGS = _parts("thigh", "shin")
 GROUPS = (TORSO, _parts("upper_arm"), FOREARMS, _parts("thigh"), SHINS, FEET)
 # Where skin may come out from under a garment, and where a garment may lie on bare skin.
-BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: (*SHINS, *FEET)}
+BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: FEET}
 COVERED = {UPPER: (*ARMS, *TORSO, NECK), LOWER: (*LEGS, *TORSO), SHOES: (*SHINS, *FEET)}
 # A sleeve is long when at least this share of what is seen of the forearms is sleeve.
 LONG = 0.7
-# Things on a garment are smaller than this share of the person.
-SMALL_THING = 0.008
+# Things on a garment are smaller than this share of the person; what the map takes for another garment in the middle of
+# one is a mistake up to that share.
+SMALL_THING, MISTAKE = 0.008, 0.03
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,10 @@ def without_holes(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "heig
     area = ndimage.sum_labels(within, pieces, number)
     living = ((view.part == HEAD) | torch.isin(view.part, view.part.new_tensor(HANDS))) & (view.layer == SKIN)
     alive = ndimage.sum_labels(living.cpu().numpy(), pieces, number)
-    small = (area < SMALL_THING * float(view.mask.sum())) & (alive < 0.2 * area)
+    cloth = torch.isin(view.layer, view.layer.new_tensor((HAIR, UPPER, LOWER, SHOES))).cpu().numpy()
+    mistaken = ndimage.sum_labels(within & cloth, pieces, number) > 0.5 * area
+    largest = np.where(mistaken, MISTAKE, SMALL_THING) * float(view.mask.sum())
+    small = (area < largest) & (alive < 0.2 * area)
     return worn | torch.from_numpy(np.isin(pieces, number[small])).to(worn.device)
 
 

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from apps.swap import garments, hair, regions
-from apps.swap.beneath import Beneath, beneath
+from apps.swap import drape, garments, hair, regions
 from apps.swap.choice import GARMENTS, chosen
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
@@ -89,8 +88,8 @@ def swap(
 
     Args:
         what: ``all``: outfit and skin (hair with the head); ``upper``, ``lower``, ``shoes``: that garment alone, where
-            the target wears one and where the source's covers what is bare on the target; ``hair``: its colour and
-            length. Several: joined by commas, or a sequence.
+            the target wears one and where the source's covers what is bare on the target; ``hair``: its
+            colours, not its cut. Several: joined by commas, or a sequence.
         with_head: for ``all``: head, hair and hands too; otherwise they stay the target's.
         skin: whose tone bare arms, legs and neck have after ``all``. With ``target``, skin that is bare on both stays
             as it is, and what comes out from under the target's clothes is tinted to match.
@@ -169,7 +168,6 @@ def put_on(
         raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
     template = template or load_template()
     _check(tgt_photo, tgt_correspondence, "target")
-    size = source.partial.layer.shape[0]
 
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
@@ -177,14 +175,18 @@ def put_on(
     correspondence = _with_tidy_layers(correspondence, reach)
     view = regions.target_view(template, photo, correspondence, source.filled, smooth=reach)
 
-    def under(gone: tuple[int, ...]) -> Beneath | None:
-        return beneath(template, view, correspondence, gone, size)
-
     picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
+    skirt = (
+        drape.carried_over(template, view, correspondence, source) if {"all", "upper", "lower"} & set(names) else None
+    )
+    if skirt is not None:
+        view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
-        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces, under)
+        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces)
+        if skirt is not None:
+            picture = torch.lerp(picture, skirt[0], (skirt[1] * garments.of_same_kind(view, pieces))[..., None])
     if bool((matte > 0).any()):
         picture = blend.match_shading(
             picture,
@@ -196,7 +198,7 @@ def put_on(
             strength=shading,
         )
     if "hair" in names:
-        picture, matte = garments.over(picture, matte, *hair.exchange(template, view, source, under))
+        picture, matte = garments.over(picture, matte, *hair.exchange(template, view, source))
     if not bool((matte > 0).any()):
         raise UserError(f"The target's photo shows nothing to replace with --what {','.join(names)}; choose another.")
     image, region = _into_photo(tgt_photo, window, tgt_correspondence.mask, picture, matte, _outline(view))
