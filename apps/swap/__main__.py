@@ -166,16 +166,16 @@ def _jobs(options: argparse.Namespace, targets: Sequence[Path]) -> list[tuple[Pa
         UserError: two results would have one name, or one would replace a photo.
     """
     read = {path.resolve() for path in (*targets, options.source)}
-    jobs, names = [], {}
+    jobs: list[tuple[Path, Path, Path | None]] = []
+    names: dict[str, Path] = {}
     for path in targets:
         output = options.output / f"{path.stem}.png"
         sheet = None if options.sheet is None else options.sheet / f"{path.stem}.png"
         for made in (output, sheet):
             if made is not None and made.resolve() in read:
                 raise UserError(f"The output {made} would replace a photo that is read; choose another folder.")
-        if path.stem in names:
-            raise UserError(f"{names[path.stem]} and {path} would both become {output}; rename one.")
-        names[path.stem] = path
+        if (other := names.setdefault(path.stem.casefold(), path)) is not path:
+            raise UserError(f"{other} and {path} would both become {output}; rename one.")
         jobs.append((path, output, sheet))
     if options.sheet is not None and options.sheet.resolve() == options.output.resolve():
         raise UserError("Pictures and sheets would have the same names; choose another folder for one.")
