@@ -16,7 +16,7 @@ from apps.swap.choice import GARMENTS
 from apps.swap.regions import HANDS, HEAD, SKIN
 from apps.swap.transfer import put_on, read_source
 from bodymap.errors import UserError
-from bodymap.metrics.exchange import changed_share, colour_distance, greatest_change, leak_rate
+from bodymap.metrics.exchange import changed_share, colour_distance, foreign, greatest_change, leak_rate
 from bodymap.metrics.image import lpips_distance, psnr, ssim
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES, Correspondence
@@ -30,7 +30,8 @@ Way = Callable[[np.ndarray, Correspondence, np.ndarray, Correspondence], tuple[n
 
 _TEXTURE = 512  # texels each way at which textures are compared
 _MOST = 60.0  # decibels: equal pictures count so much in a mean
-_MARGIN = 32
+_MARGIN = 32  # pixels around a region that is compared
+_SAME = 15  # of 255: closer colours count as one
 _FEWEST = 200  # texels in common for a comparison of textures
 
 
@@ -103,11 +104,19 @@ def measure(
     figures["head dB"] = decibels(image, before, head)
     kept = kept_region(t, what)
     figures["others %"] = 100 * changed_share(image, before, kept)
-    new = scene.src_photo[scene.true_source.mask & np.isin(scene.true_source.layer, (*layers, SKIN))] / 255
-    figures["leak %"] = 100 * leak_rate(image, before, worn, new)
+    figures["leak %"] = 100 * leak_rate(image, before, _ought_to_change(scene, worn, layers))
     figures |= fidelity(template, scene, image, np.asarray(region, float), layers, lpips)
     figures |= _there_and_back(scene, way, image, layers, lpips)
     return figures
+
+
+def _ought_to_change(scene: Scene, worn: Region, layers: tuple[int, ...]) -> Region:
+    """Where the target's old garment shows colours that the right answer, or else the new garment, does not have."""
+    if scene.truth is not None and scene.truth_map is not None:
+        apart = np.abs(scene.truth.astype(int) - scene.tgt_photo).max(-1) > 2 * _SAME
+        return worn & apart & scene.truth_map.mask
+    new = scene.src_photo[scene.true_source.mask & np.isin(scene.true_source.layer, layers)] / 255
+    return foreign(scene.tgt_photo, worn, new)
 
 
 def kept_region(target: Correspondence, what: str) -> Region:

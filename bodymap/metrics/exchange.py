@@ -36,23 +36,27 @@ def changed_share(
 def leak_rate(
     after: UInt8[np.ndarray, "height width rgb=3"],
     before: UInt8[np.ndarray, "height width rgb=3"],
-    region: Bool[np.ndarray, "height width"],
-    new: Float[np.ndarray, "colour rgb=3"],
+    ought_to_change: Bool[np.ndarray, "height width"],
     tolerance: float = 0.06,
 ) -> float:
-    """The share of an exchanged garment's pixels that still show the old one.
-
-    A pixel does when it looks as before (every channel within ``tolerance``), and its old colour is none of the new
-    garment's: where both share a colour nothing can be told, and nothing is counted.
-
-    Args:
-        region: where the old garment was and ought to be gone.
-        new: colours of the new garment.
-    """
-    if not region.any() or not len(new):
+    """The share of the pixels that ought to have changed and look as before: every channel within ``tolerance``."""
+    if not ought_to_change.any():
         return math.nan
-    as_before = _difference(after, before)[region] <= tolerance * 255
-    return float((as_before & ~_among(before[region] / 255.0, new, tolerance)).mean())
+    return float((_difference(after, before)[ought_to_change] <= tolerance * 255).mean())
+
+
+def foreign(
+    picture: UInt8[np.ndarray, "height width rgb=3"],
+    region: Bool[np.ndarray, "height width"],
+    colours: Float[np.ndarray, "colour rgb=3"],
+    tolerance: float = 0.06,
+) -> Bool[np.ndarray, "height width"]:
+    """The region's pixels whose colour is none of ``colours``: where a garment and its successor share one, nothing can
+    be told apart."""
+    result = region.copy()
+    if region.any() and len(colours):
+        result[region] = ~_among(picture[region] / 255.0, colours, tolerance)
+    return result
 
 
 def colour_distance(one: Float[np.ndarray, "a rgb=3"], other: Float[np.ndarray, "b rgb=3"]) -> float:

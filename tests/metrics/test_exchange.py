@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bodymap.metrics.exchange import changed_share, colour_distance, greatest_change, leak_rate
+from bodymap.metrics.exchange import changed_share, colour_distance, foreign, greatest_change, leak_rate
 
 RED, BLUE = np.array([200, 20, 20], np.uint8), np.array([20, 30, 210], np.uint8)
 
@@ -32,15 +32,22 @@ def test_changes_are_counted_where_they_are():
 
 
 def test_a_perfect_exchange_leaks_nothing_and_none_at_all_everything():
-    before, everywhere, new = plain(RED), np.ones((8, 10), bool), BLUE[None] / 255
-    assert leak_rate(plain(BLUE), before, everywhere, new) == 0
-    assert leak_rate(before, before, everywhere, new) == 1
+    before, everywhere = plain(RED), np.ones((8, 10), bool)
+    assert leak_rate(plain(BLUE), before, everywhere) == 0 and leak_rate(before, before, everywhere) == 1
     half = before.copy()
     half[:4] = BLUE
-    assert leak_rate(half, before, everywhere, new) == 0.5
-    # red on red tells nothing
-    assert leak_rate(before, before, everywhere, RED[None] / 255) == 0
-    assert math.isnan(leak_rate(before, before, ~everywhere, new))
+    assert leak_rate(half, before, everywhere) == 0.5
+    assert math.isnan(leak_rate(before, before, ~everywhere))
+
+
+def test_colours_that_both_have_tell_nothing():
+    picture, everywhere = plain(RED), np.ones((8, 10), bool)
+    picture[:2] = BLUE
+    assert np.array_equal(foreign(picture, everywhere, RED[None] / 255), np.arange(80).reshape(8, 10) < 20)
+    # nearly the same counts as the same, and outside the region nothing counts
+    near = (RED[None] + 10) / 255
+    assert foreign(picture, everywhere, near).sum() == 20 and not foreign(picture, ~everywhere, near).any()
+    assert foreign(picture, everywhere, near[:0]).all()
 
 
 def test_colours_are_as_far_apart_as_their_histograms():
