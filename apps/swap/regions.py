@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -51,9 +51,9 @@ BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: FEE
 COVERED = {UPPER: (*ARMS, *TORSO, NECK), LOWER: (*LEGS, *TORSO), SHOES: (*SHINS, *FEET)}
 # A sleeve is long when at least this share of what is seen of the forearms is sleeve.
 LONG = 0.7
-# Things on a garment are smaller than this share of the person; what the map takes for another garment in the middle of
-# one is a mistake up to that share.
-SMALL_THING, MISTAKE = 0.008, 0.03
+# Things on a garment are smaller than this share of the person; what the map takes for the other garment in the middle
+# of one is a mistake up to that share, if it borders so much on it.
+SMALL_THING, MISTAKE, BORDERS = 0.008, 0.04, 0.6
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,27 @@ class TargetView:
     def radius(self) -> int:
         """Of edge filters, pixels."""
         return max(2, round(self.extent / 250))
+
+
+def tidy_layers(correspondence: Correspondence, radius: int) -> Correspondence:
+    """Without specks in the layers (each would be a hole in a garment), nor islands of one garment within the other.
+
+    Args:
+        radius: pixels; smaller specks and notches go.
+    """
+    from scipy import ndimage
+
+    layer = torch.from_numpy(np.where(correspondence.mask, correspondence.layer, 0).astype(np.int64))
+    tidy = blend.majority(layer, max(1, radius)).numpy().astype(np.int8)
+    for mine, other in ((UPPER, LOWER), (LOWER, UPPER)):
+        pieces, count = ndimage.label(tidy == mine)
+        area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+        for number in np.flatnonzero((area < MISTAKE * correspondence.mask.sum()) & (area < area.max(initial=0))) + 1:
+            piece = pieces == number
+            ring = ndimage.binary_dilation(piece, iterations=2) & ~piece
+            if (tidy[ring] == other).mean() > BORDERS:
+                tidy[piece] = other
+    return replace(correspondence, layer=tidy)
 
 
 def window(correspondence: Correspondence) -> tuple[slice, slice]:
@@ -255,10 +276,7 @@ def without_holes(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "heig
     area = ndimage.sum_labels(within, pieces, number)
     living = ((view.part == HEAD) | torch.isin(view.part, view.part.new_tensor(HANDS))) & (view.layer == SKIN)
     alive = ndimage.sum_labels(living.cpu().numpy(), pieces, number)
-    cloth = torch.isin(view.layer, view.layer.new_tensor((HAIR, UPPER, LOWER, SHOES))).cpu().numpy()
-    mistaken = ndimage.sum_labels(within & cloth, pieces, number) > 0.5 * area
-    largest = np.where(mistaken, MISTAKE, SMALL_THING) * float(view.mask.sum())
-    small = (area < largest) & (alive < 0.2 * area)
+    small = (area < SMALL_THING * float(view.mask.sum())) & (alive < 0.2 * area)
     return worn | torch.from_numpy(np.isin(pieces, number[small])).to(worn.device)
 
 

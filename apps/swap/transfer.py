@@ -139,7 +139,7 @@ def read_source(
     _check(photo, correspondence, "source")
     photo, correspondence = _at_working_size(photo, correspondence)
     reach = smoothing_reach(correspondence)
-    correspondence = _with_tidy_layers(correspondence, reach)
+    correspondence = regions.tidy_layers(correspondence, reach // 4)
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
@@ -172,7 +172,7 @@ def put_on(
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
     reach = smoothing_reach(correspondence)
-    correspondence = _with_tidy_layers(correspondence, reach)
+    correspondence = regions.tidy_layers(correspondence, reach // 4)
     view = regions.target_view(template, photo, correspondence, source.filled, smooth=reach)
 
     picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
@@ -216,13 +216,6 @@ def _check(photo: np.ndarray, correspondence: Correspondence, name: str) -> None
 
 def _outline(view: regions.TargetView) -> Outline:
     return outline(view.photo, view.mask, max(2, view.radius))
-
-
-def _with_tidy_layers(correspondence: Correspondence, reach: int) -> Correspondence:
-    """Without specks in the layers: each would be a hole in a garment."""
-    layer = torch.from_numpy(np.where(correspondence.mask, correspondence.layer, 0).astype(np.int64))
-    tidy = blend.majority(layer, max(1, reach // 4)).numpy().astype(np.int8)
-    return replace(correspondence, layer=tidy)
 
 
 def _whole(

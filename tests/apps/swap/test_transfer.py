@@ -22,6 +22,7 @@ from support.mapped import (
 )
 
 from apps.swap import transfer
+from apps.swap.regions import tidy_layers
 from apps.swap.transfer import swap
 from bodymap.errors import UserError
 from bodymap.types import LAYER_NAMES, PART_NAMES
@@ -199,6 +200,21 @@ def test_a_small_thing_on_the_garment_goes_with_it():
     photo[flower] = (0, 0, 0)
     image = run(source, with_changes(target, layer=layer), "upper", target_photo=photo).image
     shows(image, flower, ONE[UPPER])
+
+
+def test_an_island_of_one_garment_within_the_other_is_a_mistake():
+    target = correspondence(0.4)
+    thigh = inside((target.layer == LOWER) & (target.part == PART_NAMES.index("left_thigh")), 4)
+    row, column = (int(np.median(at)) for at in np.nonzero(thigh))
+    island = np.zeros_like(target.mask)
+    island[row - 3 : row + 4, column - 3 : column + 4] = True
+    layer = np.where(island, UPPER, target.layer).astype(np.int8)
+    tidy = tidy_layers(with_changes(target, layer=layer), 1).layer
+    assert (tidy[island] == LOWER).all()
+    assert (tidy == target.layer)[target.mask].mean() > 0.99
+    # a top as small as that, alone on bare skin, is a top
+    bare = np.where(island, UPPER, np.where(target.mask, SKIN, 0)).astype(np.int8)
+    assert (tidy_layers(with_changes(target, layer=bare), 1).layer[island] == UPPER).mean() > 0.9
 
 
 def test_a_source_is_read_once_for_many_targets():
