@@ -24,6 +24,9 @@ from bodymap.warping.texture_to_image import look_up
 
 # A garment of fewer texels than this share of the texture is a stray label, not a garment.
 FEWEST_TEXELS = 1e-3
+# Light and shade of a limb lie between these shares of the person's size; no more of them than so much is taken.
+_FINE, _COARSE = 120, 24
+_RELIEF = (0.75, 1.2)
 
 Picture = Float[Tensor, "height width rgb=3"]
 Matte = Float[Tensor, "height width"]
@@ -104,7 +107,7 @@ def _exchanged(
     picture = seen[..., :3]
     if len(textures) > 1:
         # in the tone of what else is seen of the target's skin
-        tinted = regions.in_targets_tone(seen[..., 3:], view, partial)
+        tinted = regions.in_targets_tone(seen[..., 3:], view, partial) * _relief(view, worn)[..., None]
         picture = torch.lerp(picture, tinted, bare[..., None])
     # The target's garment, with its edge drawn onto the photo's edge.
     # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
@@ -112,6 +115,13 @@ def _exchanged(
     region = torch.maximum(worn.float(), covering)
     matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
     return picture, torch.where(dilate(worn, view.radius), matte, region) * ~kept
+
+
+def _relief(view: regions.TargetView, worn: Bool[Tensor, "height width"]) -> Matte:
+    """The light and shade of the target's own limbs, as its sleeves show them: what makes an arm look round."""
+    light = blend.luminance(view.photo)
+    fine, coarse = (blend.blurred_within(light, worn, max(2, view.extent // share)) for share in (_FINE, _COARSE))
+    return ((fine + 0.05) / (coarse + 0.05)).clamp(*_RELIEF)
 
 
 def _cloth(

@@ -55,12 +55,13 @@ def outline(photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "heig
     sides = _compared(photo, erode(mask, radius), ~dilate(mask, radius), 3 * radius)
     # half of a softened mask is its edge: shrunk by half a pixel it is 0 where the mask ends
     shape = (box_mean(mask.float(), max(1, radius // 2)) * 2 - 1).clamp(0, 1)
-    cover = torch.lerp(shape, (sides.share * 1.25).clamp(0, 1), sides.trust)
+    # a shade of the old garment is still all garment: better too much of the new one than a rim of the old
+    cover = torch.lerp(shape, (sides.share * 1.8 - 0.2).clamp(0, 1), sides.trust)
     # deeper inside a strange colour is a pattern of the cloth, not the background
     depth = (box_mean(mask.float(), radius) * 2 - 1).clamp(0, 1)
     cover = torch.maximum(cover, (depth * 2 - 1).clamp(0, 1))
     cover = torch.where(band, cover, mask.float())
-    return Outline(cover, torch.where(band[..., None], -sides.apart * (cover * sides.trust)[..., None], 0.0))
+    return Outline(cover, torch.where(band[..., None], -sides.apart * (sides.share * sides.trust)[..., None], 0.0))
 
 
 def redrawn(

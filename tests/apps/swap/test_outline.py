@@ -24,7 +24,8 @@ def test_the_outline_knows_how_much_of_a_pixel_is_the_person():
     photo = mixed(share)
     edge = outline(photo, mask, 4)
     assert (edge.cover[~mask] == 0).all() and (edge.cover[disc(20) < 0] == 1).all()
-    assert (edge.cover - share)[mask].abs().mean() < 0.04
+    # rather too much than too little
+    assert (edge.cover - share)[mask].abs().mean() < 0.06 and (edge.cover - share)[mask & (share > 0.4)].min() > -0.05
     # with another person in its place no trace of the old one is left
     new = torch.tensor([0.2, 0.9, 0.3])
     cleaned = photo + edge.clean
