@@ -32,6 +32,7 @@ _TEXTURE = 512  # texels each way at which textures are compared
 _MOST = 60.0  # decibels: equal pictures count so much in a mean
 _MARGIN = 32  # pixels around a region that is compared
 _SAME = 15  # of 255: closer colours count as one
+_TOLD_APART = 0.2  # of an old garment: where less differs in colour from the new one its leak says nothing
 _FEWEST = 200  # texels in common for a comparison of textures
 
 
@@ -102,9 +103,11 @@ def measure(
     figures["background %"] = 100 * changed_share(image, before, ~t.mask)
     head = t.mask & (t.part == HEAD)
     figures["head dB"] = decibels(image, before, head)
-    kept = kept_region(t, what)
-    figures["others %"] = 100 * changed_share(image, before, kept)
-    figures["leak %"] = 100 * leak_rate(image, before, _ought_to_change(scene, worn, layers))
+    figures["others %"] = 100 * changed_share(image, before, kept_region(t, what))
+    figures["skin %"] = math.nan if what == "all" else 100 * changed_share(image, before, t.mask & (t.layer == SKIN))
+    changing = _ought_to_change(scene, worn, layers)
+    told_apart = changing.sum() > _TOLD_APART * worn.sum()
+    figures["leak %"] = 100 * leak_rate(image, before, changing) if told_apart else math.nan
     figures |= fidelity(template, scene, image, np.asarray(region, float), layers, lpips)
     figures |= _there_and_back(scene, way, image, layers, lpips)
     return figures
@@ -120,12 +123,12 @@ def _ought_to_change(scene: Scene, worn: Region, layers: tuple[int, ...]) -> Reg
 
 
 def kept_region(target: Correspondence, what: str) -> Region:
-    """Where nothing was asked for: head, hands and carried things after all, else all other layers."""
+    """Where nothing was asked for: head, hands and carried things after all, else all other layers (skin apart)."""
     if what == "all":
         hands = np.isin(target.part, HANDS) & (target.layer == SKIN)
         carried = target.layer == LAYER_NAMES.index("carried")
         return target.mask & ((target.part == HEAD) | hands | carried)
-    return target.mask & ~np.isin(target.layer, layers_of(what))
+    return target.mask & ~np.isin(target.layer, (SKIN, *layers_of(what)))
 
 
 def likeness(image: Photo, truth: Photo, region: Region, lpips: str | None) -> dict[str, float]:

@@ -87,7 +87,8 @@ def test_a_swap_that_paints_over_everything_is_found_out():
     scene = scene_of(correspondence(0.0), correspondence(0.4))
     spoilt = np.full_like(scene.tgt_photo, 7)
     figures = measure(load_template(), scene, lambda *a: (spoilt, np.zeros(spoilt.shape[:2])), "upper")
-    assert figures["outside"] > 200 and figures["background %"] == 100 and figures["others %"] > 90
+    assert figures["outside"] > 200 and figures["background %"] == 100
+    assert figures["others %"] > 80 and figures["skin %"] == 100
     assert figures["head dB"] < 20
 
 
@@ -123,7 +124,11 @@ def test_what_must_stay_depends_on_what_was_asked_for():
     kept = measures.kept_region(c, "all")
     assert kept[np.isin(c.part, HANDS) & (c.layer == SKIN)].all() and not kept[c.layer == UPPER].any()
     kept = measures.kept_region(c, "upper,shoes")
-    assert kept[c.layer == LOWER].all() and not kept[np.isin(c.layer, (UPPER, SHOES))].any() and not kept[~c.mask].any()
+    assert (
+        kept[c.layer == LOWER].all()
+        and not kept[np.isin(c.layer, (UPPER, SHOES, SKIN))].any()
+        and not kept[~c.mask].any()
+    )
 
 
 def test_the_command_writes_what_it_prints(tmp_path, monkeypatch, capsys, pair):
