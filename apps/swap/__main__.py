@@ -131,7 +131,7 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     source = read_source(
         source_photo,
         source_map,
-        with_head=options.with_head or "hair" in names,
+        with_head=options.with_head,
         template=model.template,
         texture_size=options.texture,
         completion=completion,

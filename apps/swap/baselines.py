@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from apps.rerender.evaluate import nearest_fill
 from bodymap.surface import Template, points
-from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+from bodymap.types import PART_NAMES, Correspondence
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import SEEN, SMOOTH, FilledTexture
 from bodymap.warping.image_to_texture import PartialTexture
@@ -94,6 +94,3 @@ def _affine(
         return None
     known = np.concatenate([tgt_at[good], np.ones((int(good.sum()), 1))], 1)
     return np.linalg.lstsq(known, src_at[which[good]], rcond=None)[0]
-
-
-GARMENT_LAYERS = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower", "shoes"))

@@ -59,7 +59,6 @@ class Source:
         seen: texels that the photo shows.
         partial: those and their mirror image.
         filled: the whole texture.
-        with_head: hair that lies on the clothes is part of it.
     """
 
     photo: UInt8[np.ndarray, "height width rgb=3"]
@@ -67,7 +66,6 @@ class Source:
     seen: Bool[Tensor, "texel texel"]
     partial: PartialTexture
     filled: FilledTexture
-    with_head: bool
 
 
 def swap(
@@ -108,7 +106,7 @@ def swap(
     source = read_source(
         src_photo,
         src_correspondence,
-        with_head=with_head or "hair" in names,
+        with_head=with_head,
         template=template,
         texture_size=texture_size,
         completion=completion,
@@ -130,7 +128,7 @@ def read_source(
     """The first half of ``swap``: what the source's photo shows of the person, in texture space, and the rest made up.
 
     Args:
-        with_head: the head or the hair is wanted, too.
+        with_head: the head is wanted, too: otherwise hair that fell on the clothes is none of the texture.
 
     Raises:
         UserError: nobody in the photo, or too little of them.
@@ -148,7 +146,7 @@ def read_source(
     filled = None if completion is None else completion.complete(template, partial)
     partial = mirror_unseen(template, partial)
     filled = filled or fill_texture(template, partial, mirror=False)
-    return Source(photo, correspondence, seen, partial, filled, with_head)
+    return Source(photo, correspondence, seen, partial, filled)
 
 
 def put_on(
