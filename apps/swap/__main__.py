@@ -1,12 +1,19 @@
-"""The command: ``python -m apps.swap SRC TGT -o out.png`` dresses the person in TGT as the one in SRC."""
+"""The command: ``python -m apps.swap SRC TGT -o out.png`` dresses the person in TGT as the one in SRC.
+
+python -m apps.swap SRC TGT -o out.png --what upper,shoes --both --sheet sheet.png
+python -m apps.swap SRC --targets FOLDER -o DIR --sheet SHEETS     # one picture a photo: DIR/<stem>.png
+python -m apps.swap SRC --video CLIP -o out.mp4                    # SRC's person moves as the clip's does
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apps.swap.folder import ENDINGS
 from bodymap.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -14,13 +21,12 @@ if TYPE_CHECKING:
 
     from apps.swap.transfer import SwapResult
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-DEFAULT_OUTPUT = "swap.png"
+DEFAULT_OUTPUT, DEFAULT_FOLDER, DEFAULT_FILM = "swap.png", "swaps", "swap.mp4"
 TEXTURE_SIZES = (128, 4096)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code 0.
+    """Returns the exit code: 0, or 1 where some photo of a folder could not be worked on.
 
     Raises:
         UserError: bad input; nothing has been written then.
@@ -28,34 +34,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     # -- everything that can be refused is refused before the slow part starts --
-    from bodymap.photo import open_image, read_photo
+    from apps.swap.choice import chosen
+    from bodymap.photo import open_image
     from bodymap.weights import find
 
-    if options.with_head and options.what != "all":
+    names = chosen(options.what or "all")
+    _check_targets(options)
+    if options.with_head and "all" not in names:
         raise UserError("--with-head goes with --what all: a garment has no head.")
     if options.size % 32 or not 128 <= options.size <= 2048:
         raise UserError(f"--size must be a multiple of 32 from 128 to 2048, not {options.size}.")
     low, high = TEXTURE_SIZES
     if not low <= options.texture <= high:
         raise UserError(f"--texture must lie between {low} and {high} texels, not {options.texture}.")
+    open_image(options.source).close()
+    if options.video is not None:
+        from apps.swap.motion import move
+
+        return move(options)
+    find(options.weights)
+    return _folder(options, names) if options.targets is not None else _one(options, names)
+
+
+def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
+    """One target, or both ways."""
+    from bodymap.photo import open_image, read_photo
+
     outputs = _outputs(options)
     _check_outputs(outputs, (options.source, options.target))
-    for path in (options.source, options.target):
-        open_image(path).close()
-    find(options.weights)
-    from apps.rerender.pretrained import find as find_network
-    from apps.rerender.pretrained import load_completion
-
-    weights = find_network("completion", options.completion)
+    open_image(options.target).close()
+    weights = _completion(options)
     photos = [read_photo(path) for path in (options.source, options.target)]
 
     # -- the slow part --
     from apps.swap.sheet import swap_sheet
     from apps.swap.transfer import swap
-    from bodymap.predictor import BodyMap, PredictorConfig
 
-    model = BodyMap.from_pretrained(options.weights, device=options.device, config=PredictorConfig(size=options.size))
-    completion = None if weights is None else load_completion(weights).to(model.device)
+    model, completion = _networks(options, weights)
     same = options.source.resolve() == options.target.resolve()
     maps = [_predict(model, photos[0], options.source)]
     maps.append(maps[0] if same else _predict(model, photos[1], options.target))
@@ -67,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             maps[s],
             photos[t],
             maps[t],
-            options.what,
+            names,
             options.with_head,
             skin=options.skin,
             template=model.template,
@@ -82,6 +97,125 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{output}: {(result.region > 0.5).mean():.0%} of the photo replaced")
     _write(pictures)
     return 0
+
+
+def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
+    """The source onto every photo of a folder; one after the other, so that memory stays that of one."""
+    from apps.swap.folder import photos_in
+    from bodymap.files import output_folder
+    from bodymap.outputs import check_folder
+    from bodymap.photo import read_photo
+
+    targets = photos_in(options.targets)
+    jobs = _jobs(options, targets)
+    for folder in {options.output, options.sheet} - {None}:
+        check_folder(folder)
+    weights = _completion(options)
+    source_photo = read_photo(options.source)
+
+    # -- the slow part --
+    from tqdm import tqdm
+
+    from apps.swap.sheet import swap_sheet
+    from apps.swap.transfer import put_on, read_source
+
+    for folder in {options.output, options.sheet} - {None}:
+        output_folder(folder)
+    todo = [job for job in jobs if not (options.resume and all(p.exists() for p in job[1:] if p is not None))]
+    if len(todo) < len(jobs):
+        print(f"{len(jobs) - len(todo)} of {len(jobs)} are there already", file=sys.stderr)
+    if not todo:
+        return 0
+    model, completion = _networks(options, weights)
+    source_map = _predict(model, source_photo, options.source)
+    source = read_source(
+        source_photo,
+        source_map,
+        with_head=options.with_head,
+        template=model.template,
+        texture_size=options.texture,
+        completion=completion,
+    )
+    failures = 0
+    for path, output, sheet in tqdm(todo, unit="photo", disable=None):
+        try:
+            photo = read_photo(path)
+            target_map = _predict(model, photo, path)
+            result = put_on(
+                source, photo, target_map, names, options.with_head, skin=options.skin, template=model.template
+            )
+        except UserError as error:
+            failures += 1
+            text = str(error)
+            tqdm.write(f"error: {text if str(path) in text else f'{path}: {text}'}", file=sys.stderr)
+            continue
+        pictures = {output: result.image}
+        if sheet is not None:
+            pictures[sheet] = swap_sheet(
+                source_photo, source_map, result.texture, result.seen, photo, target_map, result.image
+            )
+        _write(pictures)
+        tqdm.write(f"{output}: {(result.region > 0.5).mean():.0%} of the photo replaced")
+    return 1 if failures else 0
+
+
+def _jobs(options: argparse.Namespace, targets: Sequence[Path]) -> list[tuple[Path, Path, Path | None]]:
+    """(photo, picture, sheet) of each target.
+
+    Raises:
+        UserError: two results would have one name, or one would replace a photo.
+    """
+    read = {path.resolve() for path in (*targets, options.source)}
+    jobs: list[tuple[Path, Path, Path | None]] = []
+    names: dict[str, Path] = {}
+    for path in targets:
+        output = options.output / f"{path.stem}.png"
+        sheet = None if options.sheet is None else options.sheet / f"{path.stem}.png"
+        for made in (output, sheet):
+            if made is not None and made.resolve() in read:
+                raise UserError(f"The output {made} would replace a photo that is read; choose another folder.")
+        if (other := names.setdefault(path.stem.casefold(), path)) is not path:
+            raise UserError(f"{other} and {path} would both become {output}; rename one.")
+        jobs.append((path, output, sheet))
+    if options.sheet is not None and options.sheet.resolve() == options.output.resolve():
+        raise UserError("Pictures and sheets would have the same names; choose another folder for one.")
+    return jobs
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """One of TGT, --targets and --video, and what goes with it; fills in the output's default name."""
+    given = [name for name in ("target", "targets", "video") if getattr(options, name) is not None]
+    if len(given) != 1:
+        raise UserError(
+            "Say onto whom: give one target photo, or --targets FOLDER, or --video CLIP (just one of them)."
+        )
+    if options.both and given != ["target"]:
+        raise UserError(f"--both goes with one target photo, not with --{given[0]}.")
+    if options.resume and given != ["targets"]:
+        raise UserError("--resume goes with --targets: it leaves out what is there already.")
+    if given != ["video"]:
+        for name in ("frames", "background"):
+            if getattr(options, name) is not None:
+                raise UserError(f"--{name} goes with --video.")
+    elif options.what or options.with_head or options.skin != "source":
+        raise UserError("--video moves the source's person whole: --what, --with-head and --skin do not go with it.")
+    defaults = {"target": DEFAULT_OUTPUT, "targets": DEFAULT_FOLDER, "video": DEFAULT_FILM}
+    options.output = options.output or Path(defaults[given[0]])
+
+
+def _completion(options: argparse.Namespace):
+    from apps.rerender.pretrained import find
+
+    return find("completion", options.completion)
+
+
+def _networks(options: argparse.Namespace, weights):
+    """The map's network, and what fills textures."""
+    from apps.rerender.pretrained import load_completion
+    from bodymap.predictor import BodyMap, PredictorConfig
+
+    model = BodyMap.from_pretrained(options.weights, device=options.device, config=PredictorConfig(size=options.size))
+    return model, None if weights is None else load_completion(weights).to(model.device)
 
 
 def _predict(model, photo: np.ndarray, path: Path):
@@ -145,20 +279,29 @@ def _parser() -> argparse.ArgumentParser:
         description="Takes the clothes (and skin) of the person in SRC onto the person in TGT's photograph.",
     )
     parser.add_argument("source", metavar="SRC", type=Path, help="photograph of the person whose appearance is taken")
-    parser.add_argument("target", metavar="TGT", type=Path, help="photograph into which it is put")
+    parser.add_argument(
+        "target", metavar="TGT", type=Path, nargs="?", help="photograph into which it is put (or --targets, --video)"
+    )
+    parser.add_argument(
+        "--targets", metavar="FOLDER", type=Path, help="onto every photograph of a folder: -o DIR gets DIR/<stem>.png"
+    )
+    parser.add_argument(
+        "--video", "--driving", metavar="CLIP", type=Path, help="no exchange: SRC's person moves as the clip's does"
+    )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         type=Path,
-        default=Path(DEFAULT_OUTPUT),
-        help=f"the swapped picture, of TGT's size; {', '.join(ENDINGS)} (default: {DEFAULT_OUTPUT})",
+        help=f"the swapped picture, of TGT's size; {', '.join(ENDINGS)} (default: {DEFAULT_OUTPUT}; with --targets a "
+        f"folder, {DEFAULT_FOLDER}; with --video a film, {DEFAULT_FILM})",
     )
     parser.add_argument(
         "--what",
-        choices=("all", "upper", "lower"),
-        default="all",
-        help="all: outfit and skin; upper, lower: that garment alone (default: all)",
+        action="append",
+        metavar="WHAT",
+        help="all: outfit and skin; upper, lower, shoes: that garment alone; hair: its colour; several joined by "
+        "commas (default: all)",
     )
     parser.add_argument(
         "--with-head", action="store_true", help="with all: head, hair and hands too (default: they stay TGT's)"
@@ -173,7 +316,15 @@ def _parser() -> argparse.ArgumentParser:
         "--both", action="store_true", help="also the other way round, written beside with _reverse in the name"
     )
     parser.add_argument(
-        "--sheet", metavar="FILE", type=Path, help="also a sheet: source, its map and texture, target, its map, result"
+        "--sheet",
+        metavar="FILE",
+        type=Path,
+        help="also a sheet: source, its map and texture, target, its map, result (with --targets a folder of them)",
+    )
+    parser.add_argument("--resume", action="store_true", help="with --targets: leave out what is there already")
+    parser.add_argument("--frames", metavar="N", type=int, help="with --video: at most so many (default: 250)")
+    parser.add_argument(
+        "--background", metavar="photo|FILE", help="with --video: in SRC's own photo, or before another picture"
     )
     parser.add_argument(
         "--weights", metavar="W", help="name, folder, file or hub id of the weights (default: the shipped ones)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
-from apps.swap.beneath import Beneath
+from apps.swap.outline import redrawn
 from apps.swap.regions import LOWER, SHOES, SKIN, UPPER
 from bodymap.errors import UserError
 from bodymap.surface import Template
@@ -24,12 +24,12 @@ from bodymap.warping.texture_to_image import look_up
 
 # A garment of fewer texels than this share of the texture is a stray label, not a garment.
 FEWEST_TEXELS = 1e-3
-# Pixels (share of the person's) from which on it is worth asking what the target wears under a boot.
-_WORTH_FILLING = 1e-3
+# Light and shade of a limb lie between these shares of the person's size; no more of them than so much is taken.
+_FINE, _COARSE = 120, 24
+_RELIEF = (0.75, 1.2)
 
 Picture = Float[Tensor, "height width rgb=3"]
 Matte = Float[Tensor, "height width"]
-Under = Callable[[tuple[int, ...]], Beneath | None]
 
 
 def exchange(
@@ -38,14 +38,12 @@ def exchange(
     partial: PartialTexture,
     filled: FilledTexture,
     names: Sequence[str],
-    under: Under,
 ) -> tuple[Picture, Matte]:
     """The garments where the target wears them, and where the source's cover what is bare on the target.
 
     Args:
         partial, filled: the source's texture, the mirror image's included, and the whole of it.
         names: some of upper, lower and shoes.
-        under: asks for what the target wears beneath.
 
     Raises:
         UserError: the source wears none of one of them.
@@ -56,9 +54,15 @@ def exchange(
     # trousers and coat may pass into each other; a shoe is a thing by itself
     for group in ([k for k in layers if k != SHOES], [k for k in layers if k == SHOES]):
         if group:
-            one, own = _exchanged(template, view, partial, filled, group, under)
+            one, own = _exchanged(template, view, partial, filled, group)
             picture, matte = over(picture, matte, one, own)
     return picture, matte
+
+
+def of_same_kind(view: regions.TargetView, names: Sequence[str]) -> Bool[Tensor, "height width"]:
+    """Where both wear one of the garments."""
+    layers = view.layer.new_tensor([LAYER_NAMES.index(name) for name in names])
+    return torch.isin(view.layer, layers) & torch.isin(view.source_layer, layers)
 
 
 def over(below: Picture, below_matte: Matte, above: Picture, above_matte: Matte) -> tuple[Picture, Matte]:
@@ -86,10 +90,13 @@ def _exchanged(
     partial: PartialTexture,
     filled: FilledTexture,
     layers: list[int],
-    under: Under,
 ) -> tuple[Picture, Matte]:
-    worn = regions.without_holes(view, layers)
     mine = view.share[..., [k - 1 for k in layers]].sum(-1)
+    kept = regions.head_and_hands(view)
+    if layers == [SHOES]:
+        # what reaches up the leg beyond the source's shoe stays: a sock as well as a boot's shaft
+        kept = kept | ((view.layer == SHOES) & (mine < 0.5) & regions.on_legs(view))
+    worn = redrawn(regions.without_holes(view, layers), view.photo, view.mask & ~kept, 3 * view.radius)
     textures = [_cloth(template, partial, filled, layers)]
     # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out.
     bare = view.share[..., SKIN - 1] * (regions.may_be_bare(view, layers) & worn)
@@ -100,22 +107,21 @@ def _exchanged(
     picture = seen[..., :3]
     if len(textures) > 1:
         # in the tone of what else is seen of the target's skin
-        tinted = (seen[..., 3:] * regions.skin_gain(view, partial)).clamp(0, 1)
+        tinted = regions.in_targets_tone(seen[..., 3:], view, partial) * _relief(view, worn)[..., None]
         picture = torch.lerp(picture, tinted, bare[..., None])
-    # Where a boot gives way to a shoe and the source has trousers there, the target's own come out.
-    if layers == [SHOES]:
-        gone = worn & (view.source_layer == LOWER) & regions.on_legs(view)
-        if float(gone.float().mean()) > _WORTH_FILLING * float(view.mask.float().mean()):
-            own = under((SHOES,))
-            if own is not None:
-                picture = torch.lerp(picture, own.colour, (view.share[..., LOWER - 1] * gone)[..., None])
-
     # The target's garment, with its edge drawn onto the photo's edge.
     # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
     covering = mine * regions.may_be_covered(view, layers) * view.mask
     region = torch.maximum(worn.float(), covering)
     matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
-    return picture, torch.where(dilate(worn, view.radius), matte, region)
+    return picture, torch.where(dilate(worn, view.radius), matte, region) * ~kept
+
+
+def _relief(view: regions.TargetView, worn: Bool[Tensor, "height width"]) -> Matte:
+    """The light and shade of the target's own limbs, as its sleeves show them: what makes an arm look round."""
+    light = blend.luminance(view.photo)
+    fine, coarse = (blend.blurred_within(light, worn, max(2, view.extent // share)) for share in (_FINE, _COARSE))
+    return ((fine + 0.05) / (coarse + 0.05)).clamp(*_RELIEF)
 
 
 def _cloth(

@@ -1,18 +1,15 @@
-"""The source's hair on the target's head: its colour in the target's own strands, and its length."""
+"""The colours of the source's hair in the target's own strands; cut and length stay the target's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from apps.swap import regions
-from apps.swap.beneath import Beneath
 from apps.swap.regions import HAIR
 from bodymap.errors import UserError
 from bodymap.surface import Template
@@ -34,7 +31,6 @@ def exchange(
     template: Template,
     view: regions.TargetView,
     source: Source,
-    under: Callable[[tuple[int, ...]], Beneath | None],
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
     """The target's hair in the source's colours.
 
@@ -48,9 +44,9 @@ def exchange(
         raise UserError("The source's photo shows no hair; choose another.")
     if int(own.sum()) < _FEWEST:
         raise UserError("The target's photo shows no hair to exchange; choose another.")
-    photo = torch.from_numpy(np.ascontiguousarray(source.photo)).to(view.photo.device).float() / 255
+    photo = torch.from_numpy(source.photo.copy()).to(view.photo.device).float() / 255
     picture = recoloured(view.photo, own, photo, theirs, view.radius)
-    return picture, blend.soft_matte(own.float(), view.photo, view.mask, view.radius)
+    return picture, blend.soft_matte(own.float(), view.photo, view.mask, 2 * view.radius)
 
 
 def recoloured(photo, own, other, theirs, radius: int) -> Float[Tensor, "height width rgb=3"]:

@@ -1,4 +1,4 @@
-"""The person's outline in a photograph: how much of each pixel inside it is the person, and what lies behind."""
+"""Edges in a photograph by its colours: the person's outline, and where one thing on them ends and the next begins."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from torch import Tensor
 from bodymap.warping.blend import blurred_within, box_mean
 from bodymap.warping.grid import dilate, erode
 
-# Person and background must differ by so much (of 1) for a pixel's colour to say how much of it is which.
-_TOLD_APART = 0.12
+# Both sides must differ by so many of their own deviations for a pixel's colour to say on which it is ...
+_TOLD_APART = (1.0, 2.0)
+# ... to which this is added: noise, and light that falls off.
+_NOISE = 0.04
 
 
 @dataclass(frozen=True)
@@ -26,41 +28,86 @@ class Outline:
     clean: Float[Tensor, "height width rgb=3"]
 
 
-def outline(
-    photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "height width"], radius: int
-) -> Outline:
+@dataclass(frozen=True)
+class Comparison:
+    """Attributes:
+    share: how much of each pixel is what lies inside, by its colour between the two sides'; in [0, 1].
+    trust: how far the colours tell the sides apart, in [0, 1].
+    apart: the colour inside less that outside.
+    """
+
+    share: Float[Tensor, "height width"]
+    trust: Float[Tensor, "height width"]
+    apart: Float[Tensor, "height width rgb=3"]
+
+
+def outline(photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "height width"], radius: int) -> Outline:
     """Compares each pixel along the mask's inner edge with the person's colours inside and the background's outside.
 
-    A pixel on the edge mixes both: I = a F + (1 - a) B. F and B are means from nearby, at a distance from the edge; a
-    is where I lies between them. Where they are alike the mask's own shape, softened, has to do.
+    A pixel on the edge mixes both: I = a F + (1 - a) B. Where they are alike the mask's own shape, softened, has to do.
 
     Args:
         radius: pixels; nothing changes further from the edge than this. The photo's rim is no edge.
     """
-    inner, outer = erode(mask, radius), ~dilate(mask, radius)
-    band = mask & ~inner
+    band = mask & ~erode(mask, radius)
     if not bool(band.any()):
         return Outline(mask.float(), torch.zeros_like(photo))
-    wide = 3 * radius
-    person, behind = _local_mean(photo, inner, wide), _local_mean(photo, outer, wide)
-    apart = person - behind
-    distance = apart.square().sum(-1)
-    share = ((photo - behind) * apart).sum(-1) / distance.clamp_min(1e-4)
-    trust = (distance.sqrt() / _TOLD_APART - 0.5).clamp(0, 1)
-    # in thin places (fingers, straps) there is no inside to compare with
-    trust = trust * _near(inner, wide) * _near(outer, wide)
+    sides = _compared(photo, erode(mask, radius), ~dilate(mask, radius), 3 * radius)
     # half of a softened mask is its edge: shrunk by half a pixel it is 0 where the mask ends
     shape = (box_mean(mask.float(), max(1, radius // 2)) * 2 - 1).clamp(0, 1)
-    cover = torch.lerp(shape, (share * 1.25).clamp(0, 1), trust)
+    # a shade of the old garment is still all garment: better too much of the new one than a rim of the old
+    cover = torch.lerp(shape, (sides.share * 1.8 - 0.2).clamp(0, 1), sides.trust)
     # deeper inside a strange colour is a pattern of the cloth, not the background
     depth = (box_mean(mask.float(), radius) * 2 - 1).clamp(0, 1)
     cover = torch.maximum(cover, (depth * 2 - 1).clamp(0, 1))
     cover = torch.where(band, cover, mask.float())
-    return Outline(cover, torch.where(band[..., None], -apart * (cover * trust)[..., None], 0.0))
+    return Outline(cover, torch.where(band[..., None], -sides.apart * (sides.share * sides.trust)[..., None], 0.0))
 
 
-def _near(where: Bool[Tensor, "height width"], radius: int) -> Float[Tensor, "height width"]:
-    return dilate(where, radius).float()
+def redrawn(
+    region: Bool[Tensor, "height width"],
+    photo: Float[Tensor, "height width rgb=3"],
+    within: Bool[Tensor, "height width"],
+    radius: int,
+) -> Bool[Tensor, "height width"]:
+    """The region with its edges where the photo's colours change, no further off than ``radius`` pixels.
+
+    A label map is coarser than the photo: hems and hair end a few pixels beside where it says.
+
+    Args:
+        within: nothing outside is looked at or taken in.
+    """
+    inner, outer = erode(region | ~within, radius) & region, within & ~dilate(region, radius)
+    band = within & ~inner & ~outer
+    if not bool(band.any()) or not bool(inner.any()) or not bool(outer.any()):
+        return region
+    sides = _compared(photo, inner, outer, 2 * radius)
+    # beside its edge the label has the more to say the nearer the colour is to both
+    wanted = torch.lerp(region.float(), sides.share, sides.trust)
+    smooth = box_mean(wanted * within, 1) / box_mean(within.float(), 1).clamp_min(1e-6)
+    return torch.where(band, smooth > 0.5, region) & within
+
+
+def _compared(
+    photo: Float[Tensor, "height width rgb=3"],
+    inner: Bool[Tensor, "height width"],
+    outer: Bool[Tensor, "height width"],
+    reach: int,
+) -> Comparison:
+    """Each pixel beside the mean colours of both sides, of what lies within ``reach`` of it."""
+    person, behind = _local_mean(photo, inner, reach), _local_mean(photo, outer, reach)
+    spread = [
+        (_local_mean(photo.square(), where, reach) - mean.square()).clamp_min(0).mean(-1)
+        for where, mean in ((inner, person), (outer, behind))
+    ]
+    apart = person - behind
+    squared = apart.square().sum(-1)
+    share = (((photo - behind) * apart).sum(-1) / squared.clamp_min(1e-4)).clamp(0, 1)
+    low, high = _TOLD_APART
+    times = squared.sqrt() / ((spread[0] + spread[1]).mul(1.5).sqrt() + _NOISE)
+    trust = ((times - low) / (high - low)).clamp(0, 1)
+    # in thin places (fingers, straps) there is no inside to compare with
+    return Comparison(share, trust * dilate(inner, reach) * dilate(outer, reach), apart)
 
 
 def _local_mean(

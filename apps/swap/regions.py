@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ FEWEST_SEEN, FEWEST_PIXELS = 0.04, 0.01
 HEAD_SEEN = 0.3
 # Radius of the rounding of garment edges, as a share of the texture's side: about 1 cm on the torso.
 EDGE_ROUNDING = 6 / 1024
+# Skin of the source keeps so much of its light and shade; below so many pixels no tone is known.
+_SHADES, _FEWEST_COLOURS = (0.5, 1.5), 30
 # Room around the person, pixels, for filters.
 _MARGIN = 8
 
@@ -45,12 +47,13 @@ ARMS = _parts("upper_arm", "forearm")
 LEGS = _parts("thigh", "shin")
 GROUPS = (TORSO, _parts("upper_arm"), FOREARMS, _parts("thigh"), SHINS, FEET)
 # Where skin may come out from under a garment, and where a garment may lie on bare skin.
-BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: (*SHINS, *FEET)}
+BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: FEET}
 COVERED = {UPPER: (*ARMS, *TORSO, NECK), LOWER: (*LEGS, *TORSO), SHOES: (*SHINS, *FEET)}
 # A sleeve is long when at least this share of what is seen of the forearms is sleeve.
 LONG = 0.7
-# Things on a garment are smaller than this share of the person.
-SMALL_THING = 0.008
+# Things on a garment are smaller than this share of the person; what the map takes for the other garment in the middle
+# of one is a mistake up to that share, if it borders so much on it.
+SMALL_THING, MISTAKE, BORDERS = 0.008, 0.04, 0.6
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,27 @@ class TargetView:
     def radius(self) -> int:
         """Of edge filters, pixels."""
         return max(2, round(self.extent / 250))
+
+
+def tidy_layers(correspondence: Correspondence, radius: int) -> Correspondence:
+    """Without specks in the layers (each would be a hole in a garment), nor islands of one garment within the other.
+
+    Args:
+        radius: pixels; smaller specks and notches go.
+    """
+    from scipy import ndimage
+
+    layer = torch.from_numpy(np.where(correspondence.mask, correspondence.layer, 0).astype(np.int64))
+    tidy = blend.majority(layer, max(1, radius)).numpy().astype(np.int8)
+    for mine, other in ((UPPER, LOWER), (LOWER, UPPER)):
+        pieces, count = ndimage.label(tidy == mine)
+        area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+        for number in np.flatnonzero((area < MISTAKE * correspondence.mask.sum()) & (area < area.max(initial=0))) + 1:
+            piece = pieces == number
+            ring = ndimage.binary_dilation(piece, iterations=2) & ~piece
+            if (tidy[ring] == other).mean() > BORDERS:
+                tidy[piece] = other
+    return replace(correspondence, layer=tidy)
 
 
 def window(correspondence: Correspondence) -> tuple[slice, slice]:
@@ -171,9 +195,14 @@ def keep_head_and_hands(template: Template, view: TargetView) -> Float[Tensor, "
     bare = (view.layer == SKIN).float() * view.share[..., SKIN - 1]
     neck = at_pixels(template, view, nearness(template, (HEAD,), NECK_FADE)) * bare
     wrist = at_pixels(template, view, nearness(template, HANDS, WRIST_FADE)) * bare
-    head = (view.part == HEAD) | (view.layer == HAIR)
+    whole = head_and_hands(view) | (view.part == HEAD)
+    return torch.maximum(torch.maximum(neck, wrist), whole.float())
+
+
+def head_and_hands(view: TargetView) -> Bool[Tensor, "height width"]:
+    """The target's face, hair and hands, as far as nothing is worn over them: these stay to the pixel."""
     hand = torch.isin(view.part, view.part.new_tensor(HANDS)) & (view.layer == SKIN)
-    return torch.maximum(torch.maximum(neck, wrist), (head | hand).float())
+    return view.mask & (((view.part == HEAD) & (view.layer == SKIN)) | (view.layer == HAIR) | hand)
 
 
 def keep_unseen(
@@ -251,9 +280,17 @@ def without_holes(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "heig
     return worn | torch.from_numpy(np.isin(pieces, number[small])).to(worn.device)
 
 
-def skin_gain(view: TargetView, partial: PartialTexture) -> Float[Tensor, " rgb=3"]:
-    """What turns the source's skin tone into the target's."""
-    return blend.colour_gain(partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
+def in_targets_tone(
+    skin: Float[Tensor, "height width rgb=3"], view: TargetView, partial: PartialTexture
+) -> Float[Tensor, "height width rgb=3"]:
+    """The source's skin as if it were the target's: that one's colour, this one's light and shade."""
+    theirs, own = partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)]
+    if len(own) < _FEWEST_COLOURS or len(theirs) < _FEWEST_COLOURS:
+        return skin
+    light, middle = blend.luminance(skin), blend.luminance(theirs).median()
+    # little of a dark skin's shades is shade on a light one, and what is far off is no skin
+    shade = ((light + 0.1) / (middle + 0.1)).clamp(*_SHADES).sqrt()
+    return (own.median(0).values * shade[..., None]).clamp(0, 1)
 
 
 def nearness(template: Template, parts: tuple[int, ...], fade: float) -> Float[Tensor, " vertex"]:

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from apps.swap import garments, hair, regions
-from apps.swap.beneath import Beneath, beneath
+from apps.swap import drape, garments, hair, regions
 from apps.swap.choice import GARMENTS, chosen
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
@@ -60,7 +59,6 @@ class Source:
         seen: texels that the photo shows.
         partial: those and their mirror image.
         filled: the whole texture.
-        with_head: hair that lies on the clothes is part of it.
     """
 
     photo: UInt8[np.ndarray, "height width rgb=3"]
@@ -68,7 +66,6 @@ class Source:
     seen: Bool[Tensor, "texel texel"]
     partial: PartialTexture
     filled: FilledTexture
-    with_head: bool
 
 
 def swap(
@@ -89,8 +86,8 @@ def swap(
 
     Args:
         what: ``all``: outfit and skin (hair with the head); ``upper``, ``lower``, ``shoes``: that garment alone, where
-            the target wears one and where the source's covers what is bare on the target; ``hair``: its colour and
-            length. Several: joined by commas, or a sequence.
+            the target wears one and where the source's covers what is bare on the target; ``hair``: its
+            colours, not its cut. Several: joined by commas, or a sequence.
         with_head: for ``all``: head, hair and hands too; otherwise they stay the target's.
         skin: whose tone bare arms, legs and neck have after ``all``. With ``target``, skin that is bare on both stays
             as it is, and what comes out from under the target's clothes is tinted to match.
@@ -109,7 +106,7 @@ def swap(
     source = read_source(
         src_photo,
         src_correspondence,
-        with_head=with_head or "hair" in names,
+        with_head=with_head,
         template=template,
         texture_size=texture_size,
         completion=completion,
@@ -131,7 +128,7 @@ def read_source(
     """The first half of ``swap``: what the source's photo shows of the person, in texture space, and the rest made up.
 
     Args:
-        with_head: the head or the hair is wanted, too.
+        with_head: the head is wanted, too: otherwise hair that fell on the clothes is none of the texture.
 
     Raises:
         UserError: nobody in the photo, or too little of them.
@@ -140,7 +137,7 @@ def read_source(
     _check(photo, correspondence, "source")
     photo, correspondence = _at_working_size(photo, correspondence)
     reach = smoothing_reach(correspondence)
-    correspondence = _with_tidy_layers(correspondence, reach)
+    correspondence = regions.tidy_layers(correspondence, reach // 4)
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
@@ -149,7 +146,7 @@ def read_source(
     filled = None if completion is None else completion.complete(template, partial)
     partial = mirror_unseen(template, partial)
     filled = filled or fill_texture(template, partial, mirror=False)
-    return Source(photo, correspondence, seen, partial, filled, with_head)
+    return Source(photo, correspondence, seen, partial, filled)
 
 
 def put_on(
@@ -169,22 +166,25 @@ def put_on(
         raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
     template = template or load_template()
     _check(tgt_photo, tgt_correspondence, "target")
-    size = source.partial.layer.shape[0]
 
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
     reach = smoothing_reach(correspondence)
-    correspondence = _with_tidy_layers(correspondence, reach)
+    correspondence = regions.tidy_layers(correspondence, reach // 4)
     view = regions.target_view(template, photo, correspondence, source.filled, smooth=reach)
 
-    def under(gone: tuple[int, ...]) -> Beneath | None:
-        return beneath(template, view, correspondence, gone, size)
-
     picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
+    skirt = (
+        drape.carried_over(template, view, correspondence, source) if {"all", "upper", "lower"} & set(names) else None
+    )
+    if skirt is not None:
+        view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
-        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces, under)
+        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces)
+        if skirt is not None:
+            picture = torch.lerp(picture, skirt[0], (skirt[1] * garments.of_same_kind(view, pieces))[..., None])
     if bool((matte > 0).any()):
         picture = blend.match_shading(
             picture,
@@ -196,7 +196,7 @@ def put_on(
             strength=shading,
         )
     if "hair" in names:
-        picture, matte = garments.over(picture, matte, *hair.exchange(template, view, source, under))
+        picture, matte = garments.over(picture, matte, *hair.exchange(template, view, source))
     if not bool((matte > 0).any()):
         raise UserError(f"The target's photo shows nothing to replace with --what {','.join(names)}; choose another.")
     image, region = _into_photo(tgt_photo, window, tgt_correspondence.mask, picture, matte, _outline(view))
@@ -216,13 +216,6 @@ def _outline(view: regions.TargetView) -> Outline:
     return outline(view.photo, view.mask, max(2, view.radius))
 
 
-def _with_tidy_layers(correspondence: Correspondence, reach: int) -> Correspondence:
-    """Without specks in the layers: each would be a hole in a garment."""
-    layer = torch.from_numpy(np.where(correspondence.mask, correspondence.layer, 0).astype(np.int64))
-    tidy = blend.majority(layer, max(1, reach // 4)).numpy().astype(np.int8)
-    return replace(correspondence, layer=tidy)
-
-
 def _whole(
     template: Template, view: regions.TargetView, source: Source, with_head: bool, skin: str
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
@@ -234,10 +227,11 @@ def _whole(
     if skin == "target":
         bare = view.share[..., SKIN - 1]
         keep = torch.maximum(keep, bare * (view.layer == SKIN))
-        tinted = (picture * regions.skin_gain(view, source.partial)).clamp(0, 1)
+        tinted = regions.in_targets_tone(picture, view, source.partial)
         picture = torch.lerp(picture, tinted, bare[..., None])
     region = (view.mask & (view.layer != regions.CARRIED)).float()
-    return picture, blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
+    matte = blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
+    return picture, matte * (keep < 1)
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:

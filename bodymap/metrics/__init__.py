@@ -8,5 +8,6 @@ temporal      matches between the frames of a video
 consistency   measures without labels: mirrored photographs, the same person twice
 calibration   how honest the confidence is
 image         PSNR, SSIM, LPIPS
+exchange      what an exchange of looks changed, left, and carried over
 paper         the published numbers, as data
 """

@@ -19,10 +19,18 @@ from bodymap.types import LAYER_NAMES
 SKIN = LAYER_NAMES.index("skin")
 
 
-def dress(seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str) -> list[Piece]:
-    """The pieces of one person; the first is the skin, with all 13380 vertices and only the triangles that may show."""
+def dress(
+    seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str, clothes: int | None = None
+) -> list[Piece]:
+    """The pieces of one person; the first is the skin, with all 13380 vertices and only the triangles that may show.
+
+    Args:
+        clothes: another person's seed: this one wears that one's clothes and shoes (cut to this body; the same as long
+            as both are of one sex, and no children). None: their own.
+    """
     dresser = Dresser(seed, pack, body, config, split)
-    rng = stream(seed, "outfit", split)
+    clothes = seed if clothes is None else clothes
+    rng = stream(clothes, "outfit", split)
     kind = choose(rng, config.kind)
     if kind == "dress" and not body.female and rng.random() > config.male_dress:
         kind = "separates"
@@ -35,7 +43,7 @@ def dress(seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str) -
         "coat": dresser.coat,
         "bare": dresser.bare,
     }[kind](rng)
-    dresser.footwear(stream(seed, "shoes", split))
+    dresser.footwear(stream(clothes, "shoes", split))
     dresser.head(stream(seed, "head", split))
     dresser.carried(stream(seed, "carried", split))
     mouth = mouth_pieces(stream(seed, "mouth", split), dresser.wardrobe, body)

@@ -59,6 +59,75 @@ def test_the_same_photo_twice_and_the_default_name(photos, capsys):
     assert "swap.png" in capsys.readouterr().out
 
 
+def folder_of_targets(photos):
+    folder = photos / "targets"
+    folder.mkdir()
+    (photos / "two.png").rename(folder / "two.png")
+    Image.new("RGB", (120, 160), (0, 0, 255)).save(folder / "empty.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no photo either")
+    return folder
+
+
+def test_a_folder_of_targets_and_what_is_there_already(photos, monkeypatch, capsys):
+    folder = folder_of_targets(photos)
+    calls, predict = [], BodyMap.predict
+    monkeypatch.setattr(BodyMap, "predict", lambda self, photo: calls.append(photo.shape) or predict(self, photo))
+    command = ["one.png", "--targets", "targets", "-o", "out", "--sheet", "sheets", "--with-head", "--resume", *FAST]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    for name in ("empty.png", "broken.jpg"):
+        assert sum(name in line for line in said.err.splitlines() if line.startswith("error: ")) == 1
+    assert "Traceback" not in said.err
+    assert [sorted(p.name for p in Path(d).iterdir()) for d in ("out", "sheets")] == [["two.png"], ["two.png"]]
+    target = picture(folder / "two.png")
+    assert psnr(picture("out/two.png") / 255, target / 255) > 24
+    # the source is mapped once, and so is each target that can be read
+    assert calls == [picture("one.png").shape, (160, 120, 3), target.shape]
+    # the second time only what failed is tried again
+    for name in ("empty.png", "broken.jpg"):
+        (folder / name).unlink()
+    Path("out/two.png").write_bytes(b"mine")
+    assert main(command) == 0 and Path("out/two.png").read_bytes() == b"mine"
+    assert len(calls) == 3
+    assert main([k for k in command if k != "--resume"]) == 0 and picture("out/two.png").shape == target.shape
+
+
+def test_several_garments_are_asked_for_in_either_form(photos):
+    main(["one.png", "two.png", "-o", "a.png", "--what", "upper,lower", *FAST])
+    main(["one.png", "two.png", "-o", "b.png", "--what", "lower", "--what", "upper", *FAST])
+    assert np.array_equal(picture("a.png"), picture("b.png"))
+
+
+def test_a_clip_moves_the_sources_person(photos, monkeypatch):
+    from bodymap.visual.video import write_film
+
+    frames = [np.full((64, 48, 3), 40 * k, np.uint8) for k in range(6)]
+    write_film("clip.mp4", frames, 5.0)
+    asked = []
+
+    def rerender(arguments):
+        asked.append(arguments)
+        write_film(arguments[arguments.index("-o") + 1], frames, 5.0)
+        return 0
+
+    monkeypatch.setattr("apps.rerender.predict.main", rerender)
+    command = ["one.png", "--video", "clip.mp4", "-o", "out.mp4", "--frames", "6", "--background", "photo"]
+    assert main([*command, "--completion", "plain", "--sheet", "sheet.png"]) == 0
+    assert asked[0][:5] == ["one.png", "--driving", "clip.mp4", "-o", "out.mp4"]
+    rest = asked[0][5:]
+    assert dict(zip(rest[::2], rest[1::2], strict=True)) == {
+        "--texture": "1024",
+        "--completion": "plain",
+        "--frames": "6",
+        "--background": "photo",
+    }
+    assert picture("sheet.png").shape[1] > picture("one.png").shape[1]
+    from apps.rerender.predict import _parser
+
+    assert _parser().parse_args(asked[0]).driving == Path("clip.mp4")
+
+
 def test_nobody_is_reported_by_the_files_name_and_nothing_is_written(photos):
     Image.new("RGB", (120, 160), (0, 0, 255)).save("empty.png")
     with pytest.raises(UserError, match="empty.png"):
@@ -76,6 +145,18 @@ def test_nobody_is_reported_by_the_files_name_and_nothing_is_written(photos):
         (["one.png", "two.png", "-o", "a.png", "--sheet", "a.png"], "same name"),
         (["one.png", "two.png", "--what", "upper", "--with-head"], "--with-head"),
         (["one.png", "two.png", "--size", "100"], "--size"),
+        (["one.png", "two.png", "--what", "hat"], "'hat'"),
+        (["one.png"], "onto whom"),
+        (["one.png", "two.png", "--targets", "."], "just one"),
+        (["one.png", "--targets", "none"], "not a folder"),
+        (["one.png", "--targets", ".", "-o", "."], "would replace"),
+        (["one.png", "--targets", ".", "-o", "a", "--sheet", "a"], "same names"),
+        (["one.png", "--targets", ".", "-o", "one.png"], "is a file"),
+        (["one.png", "--targets", ".", "--both"], "--both"),
+        (["one.png", "two.png", "--resume"], "--resume"),
+        (["one.png", "two.png", "--frames", "3"], "--frames goes with --video"),
+        (["one.png", "--video", "none.mp4"], "none.mp4"),
+        (["one.png", "--video", "none.mp4", "--what", "upper"], "whole"),
         (["one.png", "two.png", "--texture", "9"], "--texture"),
     ],
 )

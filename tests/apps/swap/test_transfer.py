@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from support.mapped import (
     FEET,
     FOREARMS,
@@ -21,6 +22,7 @@ from support.mapped import (
 )
 
 from apps.swap import transfer
+from apps.swap.regions import tidy_layers
 from apps.swap.transfer import swap
 from bodymap.errors import UserError
 from bodymap.types import LAYER_NAMES, PART_NAMES
@@ -51,8 +53,6 @@ def run(source, target, what="all", with_head=False, source_photo=None, target_p
 
 def inside(where, pixels=3):
     """The region without its edges, where colours are blended."""
-    from scipy import ndimage
-
     return ndimage.binary_erosion(where, iterations=pixels)
 
 
@@ -125,10 +125,112 @@ def test_short_sleeves_bare_the_arms_in_the_targets_own_tone():
     shows(image, forearms, TWO[SKIN], share=0.8, tolerance=0.06)
 
 
+def test_several_garments_at_once():
+    source, target = correspondence(0.0), correspondence(0.4)
+    before = dressed(target, TWO)
+    for what in ("upper,shoes", ["shoes", "upper"]):
+        image = run(source, target, what).image
+        for layer in (UPPER, SHOES):
+            shows(image, inside(target.layer == layer, 2), ONE[layer])
+        assert np.array_equal(image[inside(target.layer == LOWER)], before[inside(target.layer == LOWER)])
+    both = run(source, target, "upper,lower,shoes").image
+    for layer in (UPPER, LOWER, SHOES):
+        shows(both, inside(target.layer == layer, 2), ONE[layer], share=0.97)
+
+
+def test_shoes_alone():
+    source, target = correspondence(0.0), correspondence(0.4)
+    before = dressed(target, TWO)
+    image = run(source, target, "shoes").image
+    shows(image, inside(target.layer == SHOES, 2), ONE[SHOES])
+    # a boot may reach up the ankle
+    others = target.mask & np.isin(target.layer, [UPPER, LOWER, HAIR])
+    others &= ~ndimage.binary_dilation(target.layer == SHOES, iterations=8)
+    assert np.array_equal(image[others], before[others])
+
+
+def test_hair_takes_the_other_ones_colour_and_keeps_its_own_strands():
+    source, target = correspondence(0.0), correspondence(0.4)
+    photo = dressed(target, TWO | {HAIR: (0.3, 0.3, 0.3)})
+    strands = np.where((np.arange(photo.shape[1]) // 3 % 2)[None, :, None], 30, -30)
+    photo = np.where((target.layer == HAIR)[..., None], np.clip(photo + strands, 0, 255), photo).astype(np.uint8)
+    fair = dressed(source, ONE | {HAIR: (0.7, 0.5, 0.2)})
+    light = np.random.default_rng(0).normal(0, 12, photo.shape[:1] + fair.shape[1:2])[: fair.shape[0], :, None]
+    fair = np.where((source.layer == HAIR)[..., None], np.clip(fair + light, 0, 255), fair).astype(np.uint8)
+    result = run(source, target, "hair", source_photo=fair, target_photo=photo)
+    hair = inside(target.layer == HAIR, 2)
+    assert np.abs(np.median(result.image[hair] / 255, axis=0) - (0.7, 0.5, 0.2)).max() < 0.12
+    # light strands are light, dark ones dark
+    assert np.corrcoef(result.image[hair].mean(-1), photo[hair].mean(-1))[0, 1] > 0.9
+    others = target.mask & ~ndimage.binary_dilation(target.layer == HAIR, iterations=8)
+    assert np.array_equal(result.image[others], photo[others])
+
+
+def test_one_garment_touches_next_to_nothing_else():
+    source, target = correspondence(0.0), correspondence(0.4)
+    photo = photo_of(target, waves(positions(target)), GREY)
+    image = run(source, target, "upper", target_photo=photo).image
+    changed = (image != photo).any(-1)
+    assert changed[target.layer == UPPER].mean() > 0.95
+    for layer in (LOWER, SHOES, HAIR):
+        assert changed[target.layer == layer].mean() < 0.05
+    assert not changed[~target.mask].any()
+
+
+@pytest.mark.parametrize("what", ["all", "upper", "lower", "shoes", "upper,lower,shoes"])
+def test_face_hair_and_hands_stay_to_the_pixel(what):
+    source, target = correspondence(0.0), correspondence(0.4)
+    photo = photo_of(target, waves(positions(target)), GREY)
+    image = run(source, target, what, target_photo=photo).image
+    hands = np.isin(target.part, HANDS) & (target.layer == SKIN)
+    face = (target.part == HEAD) & np.isin(target.layer, [SKIN, HAIR])
+    # what is tidied in the labels may move their edge by a pixel
+    kept = inside(hands, 1) | inside(face, 1)
+    assert np.array_equal(image[kept], photo[kept])
+
+
+def test_a_small_thing_on_the_garment_goes_with_it():
+    source, target = correspondence(0.0), correspondence(0.4)
+    chest = inside((target.layer == UPPER) & (target.part == PART_NAMES.index("torso_front")), 8)
+    row, column = (int(np.median(at)) for at in np.nonzero(chest))
+    flower = np.zeros_like(target.mask)
+    flower[row - 3 : row + 4, column - 3 : column + 4] = True
+    layer = np.where(flower, LAYER_NAMES.index("carried"), target.layer).astype(np.int8)
+    photo = dressed(target, TWO)
+    photo[flower] = (0, 0, 0)
+    image = run(source, with_changes(target, layer=layer), "upper", target_photo=photo).image
+    shows(image, flower, ONE[UPPER])
+
+
+def test_an_island_of_one_garment_within_the_other_is_a_mistake():
+    target = correspondence(0.4)
+    thigh = inside((target.layer == LOWER) & (target.part == PART_NAMES.index("left_thigh")), 4)
+    row, column = (int(np.median(at)) for at in np.nonzero(thigh))
+    island = np.zeros_like(target.mask)
+    island[row - 3 : row + 4, column - 3 : column + 4] = True
+    layer = np.where(island, UPPER, target.layer).astype(np.int8)
+    tidy = tidy_layers(with_changes(target, layer=layer), 1).layer
+    assert (tidy[island] == LOWER).all()
+    assert (tidy == target.layer)[target.mask].mean() > 0.99
+    # a top as small as that, alone on bare skin, is a top
+    bare = np.where(island, UPPER, np.where(target.mask, SKIN, 0)).astype(np.int8)
+    assert (tidy_layers(with_changes(target, layer=bare), 1).layer[island] == UPPER).mean() > 0.9
+
+
+def test_a_source_is_read_once_for_many_targets():
+    source = correspondence(0.0)
+    photo = dressed(source, ONE)
+    once = transfer.read_source(photo, source, texture_size=TEXTURE)
+    for facing in (0.0, 0.4):
+        target = correspondence(facing)
+        each = transfer.put_on(once, dressed(target, TWO), target, "upper")
+        assert np.array_equal(each.image, run(source, target, "upper").image)
+
+
 def test_swapping_with_oneself_changes_little():
     c = correspondence(0.3)
     photo = photo_of(c, waves(positions(c)), GREY)
-    for what in ("all", "upper"):
+    for what in ("all", "upper", "upper,lower,shoes"):
         result = run(c, c, what, with_head=what == "all", source_photo=photo, target_photo=photo)
         assert result.region.mean() > 0.02
         replaced = result.region > 0
@@ -218,3 +320,7 @@ def test_mistakes_are_named():
     bare = with_changes(c, layer=np.where(c.mask, SKIN, 0).astype(np.int8))
     with pytest.raises(UserError, match="no upper garment"):
         swap(photo, bare, photo, c, "upper", texture_size=TEXTURE)
+    with pytest.raises(UserError, match="no shoes"):
+        swap(photo, bare, photo, c, "shoes", texture_size=TEXTURE)
+    with pytest.raises(UserError, match="source's photo shows no hair"):
+        swap(photo, bare, photo, c, "hair", texture_size=TEXTURE)

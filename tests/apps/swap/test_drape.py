@@ -1,0 +1,72 @@
+"""Skirts: told from trousers by the gap between the legs, carried over by a cubic that strays cannot bend."""
+
+import numpy as np
+import torch
+from support.mapped import LOWER, UPPER, correspondence, dressed, photo_of, positions, with_changes
+
+from apps.swap import drape
+from apps.swap.drape import _fitted, _terms, skirt
+from apps.swap.regions import LEGS
+from apps.swap.transfer import swap
+from bodymap.types import PART_NAMES
+
+
+def skirted(facing, size=(420, 264)):
+    """The template with the gap between its legs closed by cloth: the map there is that of the nearest leg."""
+    from scipy import ndimage
+
+    c = correspondence(facing, size)
+    legs = c.mask & np.isin(c.part, LEGS) & (c.layer == LOWER)
+    closed = np.zeros_like(legs)
+    for row in np.flatnonzero(legs.any(1)):
+        columns = np.flatnonzero(legs[row])
+        closed[row, columns[0] : columns[-1] + 1] = True
+    closed &= ~c.mask
+    nearest = ndimage.distance_transform_edt(~legs, return_distances=False, return_indices=True)
+    fields = {name: getattr(c, name).copy() for name in c.__dataclass_fields__}
+    for field in fields.values():
+        field[closed] = field[tuple(nearest)][closed]
+    return with_changes(c, **fields)
+
+
+def test_a_gap_between_the_legs_is_no_skirt():
+    assert skirt(correspondence(0.0)) is None
+    c = skirted(0.0)
+    found = skirt(c)
+    assert found is not None and found.sum() > 0.9 * (np.isin(c.part, LEGS) & (c.layer == LOWER)).sum()
+    assert skirt(with_changes(c, layer=np.where(np.isin(c.part, LEGS), 1, c.layer).astype(np.int8))) is None
+
+
+def test_strays_do_not_bend_the_cubic():
+    rng = np.random.default_rng(0)
+    region = torch.ones(40, 30, dtype=torch.bool)
+    terms = _terms(torch.nonzero(region), region)
+    true = torch.from_numpy(rng.normal(0, 0.1, (terms.shape[1], 2)))
+    places = terms @ true
+    stray = torch.from_numpy(rng.random(len(places)) < 0.25)
+    places[stray] = torch.from_numpy(rng.random((int(stray.sum()), 2)))
+    fit = _fitted(terms, places)
+    assert fit is not None and (terms @ fit - terms @ true).abs().mean() < 0.004
+    plain = torch.linalg.lstsq(terms, places).solution
+    assert (terms @ plain - terms @ true).abs().mean() > 0.02
+    # nothing smooth in noise
+    assert _fitted(terms, torch.from_numpy(rng.random(places.shape))) is None
+
+
+def test_stripes_stay_straight_on_a_skirt(monkeypatch):
+    source, target = skirted(0.0), skirted(0.0, (420, 300))
+    stripes = 0.5 + 0.4 * np.sign(np.sin(positions(source)[:, 2:] * 60)) * np.ones(3)
+    photo = photo_of(source, stripes)
+    plain = dressed(target, {UPPER: (0.2, 0.3, 0.4), LOWER: (0.5, 0.5, 0.5)})
+    result = swap(photo, source, plain, target, "lower", texture_size=256, shading=0.0)
+    carried = []
+    monkeypatch.setattr(drape, "skirt", lambda c: carried.append(c))
+    without = swap(photo, source, plain, target, "lower", texture_size=256, shading=0.0)
+    assert carried
+    truth = photo_of(target, 0.5 + 0.4 * np.sign(np.sin(positions(target)[:, 2:] * 60)) * np.ones(3))
+    thighs = np.isin(target.part, [PART_NAMES.index("left_thigh"), PART_NAMES.index("right_thigh")])
+    thighs &= (target.layer == LOWER) & (result.region > 0.9)
+    errors = [np.abs(image[thighs].astype(int) - truth[thighs]).mean() for image in (result.image, without.image)]
+    # on an exact map the cubic costs little
+    assert errors[0] < errors[1] + 15 and errors[0] < 50
+    assert not np.array_equal(result.image, without.image)
