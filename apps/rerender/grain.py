@@ -62,24 +62,27 @@ def _detail(
     reach = max(3, round(_FINE * image.shape[-1]) | 1)
     weight = known[None, None].float()
 
-    def mean(values: Tensor) -> Tensor:
-        return functional.avg_pool2d(values, reach, 1, reach // 2)
-
-    share = mean(weight)
+    share = _means(weight, reach, reach // 2)
     core = (share > 0.999).float() * weight
-    detail = (image - mean(image * weight) / share.clamp_min(1e-6)) * core
+    detail = (image - _means(image * weight, reach, reach // 2) / share.clamp_min(1e-6)) * core
     if bool(core.any()):
         limit = (_OUTLIER * detail[:, :, core[0, 0] > 0].abs().median()).clamp_max(_LIMIT)
         detail = detail.clamp(-limit, limit)
     return detail, core
 
 
+def _means(values: Float[Tensor, "1 c row column"], side: int, padding: int = 0) -> Float[Tensor, "1 c row2 column2"]:
+    """Means over squares, one direction after the other: large squares cost no more than their sides."""
+    down = functional.avg_pool2d(values, (side, 1), 1, (padding, 0))
+    return functional.avg_pool2d(down, (1, side), 1, (0, padding))
+
+
 def _places(
     detail: Float[Tensor, "1 rgb=3 texel texel"], core: Float[Tensor, "1 1 texel texel"], side: int
 ) -> Int[Tensor, "patch 2"] | None:
     """Upper left corners of patches with usual detail; None: too little of the surface is seen."""
-    share = functional.avg_pool2d(core, side, 1)[0, 0]
-    strength = functional.avg_pool2d(detail.square().sum(1, keepdim=True), side, 1)[0, 0] / share.clamp_min(1e-6)
+    share = _means(core, side)[0, 0]
+    strength = _means(detail.square().sum(1, keepdim=True), side)[0, 0] / share.clamp_min(1e-6)
     for whole in _WHOLE:
         rows, columns = torch.nonzero(share > whole).unbind(1)
         if len(rows) < _FEWEST:
