@@ -32,6 +32,9 @@ Config = TypeVar("Config")
 
 # Files may inherit from files; a longer chain than this is a circle or a mistake.
 MAX_BASES = 8
+# Values that a configuration may hold once its anchors are followed: a few lines of anchors can stand for thousands of
+# millions. Ours hold a few hundred.
+MAX_VALUES = 20_000
 
 
 class _Text(str):
@@ -104,9 +107,13 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
         raise UserError(f"The configuration {path} cannot be read ({error}).") from None
     try:
         mapping = yaml.load(text, Loader=_strict_loader())
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
+        _count_values(mapping)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        # values with a type of their own (dates, !!int) raise what their type raises
+        problem = " ".join(str(error).split())[:300]
         raise UserError(f"The configuration {path} is not valid YAML: {problem}.") from None
+    except RecursionError:
+        raise UserError(f"The configuration {path} is not valid YAML: it is nested too deeply.") from None
     if mapping is None:
         return {}
     if not isinstance(mapping, dict):
@@ -119,6 +126,14 @@ def _strict_loader():
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
+        merged = 0
+
+        def flatten_mapping(self, node):
+            super().flatten_mapping(node)  # follows "<<"
+            self.merged += len(node.value)
+            if self.merged > MAX_VALUES:
+                raise ValueError(f"it stands for more than {MAX_VALUES} values")
+
         def construct_mapping(self, node, deep=False):
             keys = [key.value for key, _ in node.value]
             for key in keys:
@@ -129,6 +144,20 @@ def _strict_loader():
             return super().construct_mapping(node, deep)
 
     return StrictLoader
+
+
+def _count_values(tree: Any) -> None:
+    """ValueError where a tree, its anchors followed, holds more than MAX_VALUES values."""
+    count, waiting = 0, [tree]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > MAX_VALUES:
+            raise ValueError(f"it stands for more than {MAX_VALUES} values")
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple, set)):
+            waiting.extend(value)
 
 
 def _yaml_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:

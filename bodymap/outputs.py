@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def distinct(photos: Sequence[Path]) -> list[Path]:
+    """Each file once, under its last name; a link to itself counts as a file, for whoever opens it to refuse."""
+    return list({_place(path): path for path in photos}.values())
+
+
+def _place(path: Path) -> str:
+    # Path.resolve() raises where a link leads to itself
+    return os.path.realpath(path)
+
+
 def check_folder(folder: Path) -> None:
     """Refuses an output folder that cannot be made or written to, without making it: a failure leaves nothing."""
     there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
@@ -37,7 +47,7 @@ def check_names(photos: Sequence[Path], folder: Path, is_output: Callable[[str],
     for path in photos:
         for other in photos:
             ending = path.name.removeprefix(other.stem)
-            if ending != path.name and is_output(ending) and path.resolve().parent == folder.resolve():
+            if ending != path.name and is_output(ending) and _place(path.parent) == _place(folder):
                 raise UserError(f"The photo {path} would be overwritten by a map of {other}; choose another folder.")
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from bodymap.cropping import DEFAULT, check_size
 from bodymap.errors import UserError, run_command
-from bodymap.outputs import check_folder, check_names, write_maps
+from bodymap.outputs import check_folder, check_names, distinct, write_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bodymap.visual.video import is_film, open_film
     from bodymap.weights import find
 
-    photos = list({path.resolve(): path for path in options.photos}.values())
+    photos = distinct(options.photos)
     if len(photos) < len(options.photos):
         print("note: photos that were given twice are mapped once", file=sys.stderr)
     check_names(photos, options.output, ENDINGS.fullmatch)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodymap.errors import UserError, run_command
-from bodymap.outputs import check_folder, check_names, write_maps
+from bodymap.outputs import check_folder, check_names, distinct, write_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from apps.layered.masks import read_layers
     from bodymap.photo import open_image, read_photo
 
-    photos = list({path.resolve(): path for path in options.photos}.values())
+    photos = distinct(options.photos)
     check_names(photos, options.output, ENDINGS.__contains__)
     if options.size % 32 or not SMALLEST <= options.size <= LARGEST:
         raise UserError(f"--size must be a multiple of 32 from {SMALLEST} to {LARGEST}, not {options.size}.")

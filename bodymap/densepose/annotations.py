@@ -7,7 +7,6 @@ People without them are in the picture, but nobody knows their correspondence.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from bodymap.densepose import rle
 from bodymap.densepose.charts import CHARTS, COARSE_NAMES
 from bodymap.errors import UserError
+from bodymap.files import read_json
 
 GRID = 256  # pixels along a side of dp_masks
 SPAN = 255.0  # dp_x and dp_y across the box, as the official evaluator divides them
@@ -97,8 +97,8 @@ def read_annotations(path: str | os.PathLike) -> list[Picture]:
     if not path.is_file():
         raise UserError(f"There are no annotations at {path}; give a DensePose-COCO .json file.")
     try:
-        raw = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is no JSON or was cut off ({str(error)[:80]}); get the file again.") from None
     if not isinstance(raw, dict) or not all(isinstance(raw.get(name), list) for name in ("images", "annotations")):
         raise UserError(f"{path} has no lists images and annotations; give a DensePose-COCO .json file.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bodymap.errors import UserError
-from bodymap.files import atomic_path
+from bodymap.files import atomic_path, parse_json, read_safetensors
 from bodymap.people.pack import (
     BASE_VERTICES,
     KIND_LAYER,
@@ -121,23 +121,19 @@ def _same_bytes(file: bytes) -> bytes:
 
 def read_pack(path: Path) -> Pack:
     """See ``Pack.load``."""
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise UserError(f"There is no people pack at {path}; build one with python -m bodymap.people.assets --help.")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise UserError(f"{path} is not a people pack (its format is {metadata.get('format', 'not given')!r}).")
-            if metadata.get("version") != VERSION:
-                raise UserError(
-                    f"{path} is a people pack of version {metadata.get('version')}, this program reads version "
-                    f"{VERSION}; build it again with python -m bodymap.people.assets."
-                )
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-        pack = _assemble(tensors, json.loads(metadata["items"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        tensors, metadata = read_safetensors(path, "np")
+        if metadata.get("format") != FORMAT:
+            raise UserError(f"{path} is not a people pack (its format is {metadata.get('format', 'not given')!r}).")
+        if metadata.get("version") != VERSION:
+            raise UserError(
+                f"{path} is a people pack of version {metadata.get('version')}, this program reads version "
+                f"{VERSION}; build it again with python -m bodymap.people.assets."
+            )
+        pack = _assemble(tensors, parse_json(metadata["items"]))
+    except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"The people pack {path} is damaged or incomplete ({reason[:120]}); build it again.") from None
     return pack
