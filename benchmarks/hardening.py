@@ -116,9 +116,7 @@ def run_case(case: Case, stock: Path, folder: Path, seed: int, seconds: float = 
     arguments = prepare(case, stock, folder, seed)
     before = {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
     started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _be_the_command(case, arguments, folder)
+    child = child_of(case.victim.module, arguments, folder, respectful=case.mutation == "unreadable")
     code, hung = None, False
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -139,22 +137,29 @@ def run_case(case: Case, stock: Path, folder: Path, seed: int, seconds: float = 
     return Outcome(case.number, case.victim.name, case.mutation, code, round(took, 2), fault, _last_words(errors))
 
 
-def _be_the_command(case: Case, arguments: list[str], folder: Path) -> None:
-    """In the child: never returns."""
+def child_of(module: str, arguments: list[str], folder: Path, respectful: bool = False) -> int:
+    """Begins a command in a process of its own, in ``folder``; returns its number.
+
+    Args:
+        respectful: it may not read what its permissions forbid, even where it is root.
+    """
+    child = os.fork()
+    if child:
+        return child
     code = 99
     try:
         os.setsid()
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # it ends with its parent
         os.chdir(folder)
         for stream, name in ((1, ".stdout"), (2, ".stderr")):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT, 0o666), stream)
-        if case.mutation == "unreadable":
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), stream)
+        if respectful:
             _respect_permissions()
         held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        sys.argv = [case.victim.module, *arguments]
-        code = call(case.victim.module)
+        sys.argv = [module, *arguments]
+        code = call(module)
     except BaseException:
         import traceback
 

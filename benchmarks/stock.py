@@ -62,7 +62,7 @@ def build_stock(folder: Path, only: set[str] | None = None) -> None:
     """Makes the sound files; half a minute, most of it the people and the exported networks.
 
     Args:
-        only: top-level names; None: all.
+        only: names of files and folders that are needed; None: all.
     """
     sys.path.insert(0, str(ROOT / "tests"))
     makers = {
@@ -70,10 +70,16 @@ def build_stock(folder: Path, only: set[str] | None = None) -> None:
         "mask.onnx": _segmenter,
         "exported": _exported, "small.pack": _pack, "assets": _assets, "scan.glb": _scans, "shards": _shards,
         "stored": _test_sets, "photos": _photo_set, "run": _run, "textures": _textures, "layered": _layered,
-        "cloth": _cloth,
+        "cloth": _cloth, "tables": _tables, "folder": _folder,
     }  # fmt: skip
+    # what else a maker makes, and whose files it needs itself
+    beside = {"tiny.yaml": "weights", "layered.yaml": "weights", "completion.yaml": "weights", "layers": "shards"}
+    needs = {"film.mp4": ["photo.jpg"], "photos": ["photo.jpg"], "run": ["weights", "shards"]}
+    needed = None if only is None else {beside.get(name, name) for name in only}
+    if needed is not None:
+        needed |= {first for name in needed for first in needs.get(name, ())}
     for name, make in makers.items():
-        if only is None or name in only:
+        if needed is None or name in needed:
             make(folder)
 
 
@@ -317,3 +323,41 @@ def _cloth(folder: Path) -> None:
 
     (folder / "cloth").mkdir(exist_ok=True)
     write_sequence(folder / "cloth" / "00_walk.safetensors", still_sequence())
+
+
+def _tables(folder: Path) -> None:
+    """A network that takes everything for a person, four people of noise to train on."""
+    import torch
+    from support.ellipse import SIZE as size
+    from support.ellipse import ellipse
+
+    from bodymap.config import to_dict
+    from bodymap.data.shards import ShardSettings, write_shards
+    from bodymap.surface import load_template
+    from bodymap.weights import save_weights
+
+    config, network = _network()
+    with torch.no_grad():
+        network.cse.foreground.bias.fill_(3.0)
+    template, root = load_template(), folder / "tables"
+    root.mkdir(exist_ok=True)
+    save_weights(
+        root / "weights", network.state_dict(), {"model": to_dict(config)}, {"code_version": template.code_version}
+    )
+    tiny = (ROOT / "configs" / "bodymap" / "tiny.yaml").read_text().replace("depth: 4", "depth: 1")
+    (root / "base.yaml").write_text(tiny)
+    (root / "tiny.yaml").write_text(
+        "base: base.yaml\ntask: {stage: bodymap, appearance_start: cse, pixels: 200, geodesic_pixels: 32, pairs: 4}\n"
+        "augment: {size: [64, 32]}\ntrain: {batch_size: 2, preview_minutes: 0, save_minutes: 0.0001}\n"
+    )
+    write_shards(lambda index: ellipse(template, index), 4, root / "people", ShardSettings(size=size))
+
+
+def _folder(folder: Path) -> None:
+    """Photographs whose colours are the code, which any network may be asked about."""
+    from PIL import Image
+    from support.oracle import code_photo
+
+    (folder / "folder" / "more").mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(("a", "b", "more/c")):
+        Image.fromarray(code_photo(128, 0.4 * number).image).save(folder / "folder" / f"{name}.png")

@@ -45,6 +45,9 @@ def run_command(main: Callable[[], int | None]) -> None:
     sys.exit(code)
 
 
-def one_line(text: object) -> str:
-    """Text without what would break or colour the line it is printed on: names of files may hold anything."""
-    return "".join(sign if sign.isprintable() or "\udc80" <= sign <= "\udcff" else " " for sign in str(text))
+def one_line(text: object, longest: int = 600) -> str:
+    """Text without what would break or colour the line it is printed on, shortened in its middle: names of files and
+    what strangers' files hold may be anything."""
+    line = "".join(sign if sign.isprintable() or "\udc80" <= sign <= "\udcff" else " " for sign in str(text))
+    half = longest // 2
+    return line if len(line) <= longest else f"{line[:half]} ... {line[-half:]}"
