@@ -63,9 +63,9 @@ class Outcome:
     said: str
 
 
-def plan(count: int, seed: int, only: Sequence[str] = ()) -> list[Case]:
-    """The cases of a seed: each victim with sound input, then ``count``: victims by weight, mutations evenly within
-    each."""
+def plan(count: int, seed: int, only: Sequence[str] = (), sound: bool = True) -> list[Case]:
+    """The cases of a seed: each victim with sound input (``sound``), then ``count``: victims by weight, mutations
+    evenly within each."""
     chosen = [v for v in victims.VICTIMS if not only or any(v.name.startswith(name) for name in only)]
     names = sorted({v.name.partition(" [")[0] for v in victims.VICTIMS})
     if not chosen:
@@ -73,7 +73,7 @@ def plan(count: int, seed: int, only: Sequence[str] = ()) -> list[Case]:
     weights = np.array([v.weight for v in chosen])
     # systematic sampling: every victim gets its share to within one case
     places = np.searchsorted(np.cumsum(weights) / weights.sum(), (np.arange(count) + 0.5) / count)
-    cases, given = [Case(k, v, SOUND, None) for k, v in enumerate(chosen)], Counter()
+    cases, given = [Case(k, v, SOUND, None) for k, v in enumerate(chosen if sound else ())], Counter()
     for number, place in enumerate(places, len(cases)):
         victim = chosen[int(place)]
         kinds = mutations.KINDS[victim.kind]
@@ -86,6 +86,13 @@ def plan(count: int, seed: int, only: Sequence[str] = ()) -> list[Case]:
         mutation = "strange name" if strange else kinds[order[turn % len(kinds)]].__name__
         cases.append(Case(number, victim, mutation, name))
     return cases
+
+
+def needed(only: Sequence[str]) -> set[str]:
+    """What of the stock these commands may read: the first parts of every word."""
+    chosen = [v for v in victims.VICTIMS if any(v.name.startswith(name) for name in only)]
+    words = {word for v in chosen for word in (*v.arguments.split(), v.target, *v.also)}
+    return {word.split("/")[0] for word in words}
 
 
 def prepare(case: Case, stock: Path, folder: Path, seed: int) -> list[str]:
@@ -324,6 +331,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: %(default)s")
     parser.add_argument("--only", default="", metavar="NAMES", help="commands whose names begin so")
+    parser.add_argument("--spoilt-only", action="store_true", help="leave out the cases of sound input")
     parser.add_argument("--case", type=int, metavar="K", help="only this one of the plan")
     parser.add_argument("--stock", type=Path, metavar="DIR", help="keep the sound files there, and use them again")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the folders of faults there")
@@ -331,6 +339,7 @@ def main() -> int:
     options = parser.parse_args()
     from tqdm import tqdm
 
+    only = tuple(filter(None, options.only.split(",")))
     warm_up()
     with tempfile.TemporaryDirectory() as temporary:
         stock = options.stock or Path(temporary)
@@ -340,14 +349,14 @@ def main() -> int:
             child = os.fork()
             if child == 0:
                 try:
-                    build_stock(stock)
+                    build_stock(stock, needed(only) if only else None)
                     (stock / "done").touch()
                 finally:
                     os._exit(0)
             os.waitpid(child, 0)
             if not (stock / "done").exists():
                 raise SystemExit("The sound files could not be made.")
-        cases = plan(options.cases, options.seed, tuple(filter(None, options.only.split(","))))
+        cases = plan(options.cases, options.seed, only, not options.spoilt_only)
         if options.case is not None:
             cases = [cases[options.case]]
         outcomes = []

@@ -354,10 +354,10 @@ def _tables(folder: Path) -> None:
 
 
 def _folder(folder: Path) -> None:
-    """Photographs whose colours are the code, which any network may be asked about."""
+    """Small photographs in which somebody is found."""
     from PIL import Image
-    from support.oracle import code_photo
 
     (folder / "folder" / "more").mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(("a", "b", "more/c")):
-        Image.fromarray(code_photo(128, 0.4 * number).image).save(folder / "folder" / f"{name}.png")
+    with Image.open(ROOT / "examples" / "anna.jpg") as image:
+        for number, name in enumerate(("a", "b", "more/c")):
+            image.convert("RGB").resize((96 - 4 * number, 128)).save(folder / "folder" / f"{name}.png")

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import math
 import os
 import types
 import typing
@@ -126,14 +127,6 @@ def _strict_loader():
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
-        merged = 0
-
-        def flatten_mapping(self, node):
-            super().flatten_mapping(node)  # follows "<<"
-            self.merged += len(node.value)
-            if self.merged > MAX_VALUES:
-                raise ValueError(f"it stands for more than {MAX_VALUES} values")
-
         def construct_mapping(self, node, deep=False):
             keys = [key.value for key, _ in node.value]
             for key in keys:
@@ -196,6 +189,26 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def check_ranges(config: Any, **limits: tuple[float, float]) -> None:
+    """For ``__post_init__``: ValueError unless each named field, or each item of a tuple, lies between its limits.
+
+    None is let through.
+    """
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if item is not None and not low <= item <= high:
+                raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {item}.")
+
+
+def check_pairs(config: Any, *names: str) -> None:
+    """For ``__post_init__``: ValueError unless each named field is a range, its lower end first."""
+    for name in names:
+        low, high = getattr(config, name)
+        if low > high:
+            raise ValueError(f"{name} is a range, its lower end first, not {low}, {high}.")
 
 
 # ------------------------------------------------------------------------------------------------------ checking types
@@ -325,9 +338,12 @@ def _parse_number(hint: type, value: Any, wrong: UserError) -> int | float:
             raise wrong from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong
+    # no setting is infinite, or larger than what arrays count with
+    if not -(2**63) <= value < 2**63 and (hint is int or not math.isfinite(value)):
+        raise wrong
     if hint is float:
         return float(value)
-    if isinstance(value, float) and not value.is_integer():
+    if not float(value).is_integer():
         raise wrong
     return int(value)
 

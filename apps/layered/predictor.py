@@ -26,6 +26,7 @@ from apps.layered.surfaces import code_version, surfaces
 from bodymap.cropping import MULTIPLE, crop_of, resized
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, band_positions, bands, expand, fine_mask
+from bodymap.network.config import built
 from bodymap.photo import name_of, read_photo
 from bodymap.predictor import BodyMap
 from bodymap.surface import colour, points
@@ -106,7 +107,7 @@ class LayeredBodyMap:
         model = from_dict(LayeredConfig, section, f"{found.path}: model")
         if bodymap is None:
             bodymap = BodyMap.from_pretrained(model.base, device=device, dtype=dtype)
-        net = LayeredNet(model, bodymap.net.cse)
+        net = built(lambda: LayeredNet(model, bodymap.net.cse))
         weights.load_into(net, found.tensors, source=found.path)
         return cls(net, bodymap, config)
 
