@@ -54,7 +54,7 @@ class Target:
     own: tuple[str, ...] = ("journal.jsonl",)
 
 
-_LONG = TRAIN.replace("--steps 2", "--steps 12") + " --set train.save_minutes=0.0001 --set train.log_steps=1 -o out"
+_LONG = TRAIN.replace("--steps 2", "--steps 8") + " --set train.save_minutes=0.0001 --set train.log_steps=1 -o out"
 
 TARGETS: tuple[Target, ...] = (
     Target("train", "bodymap.train", f"--config tiny.yaml --shards shards {_LONG}", ("tiny.yaml", "shards"),

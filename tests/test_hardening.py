@@ -37,13 +37,13 @@ QUICK = "predict [,predict with weights,predict mp4,verify shards,train [,evalua
 
 
 def test_a_few_dozen_spoilt_files(tmp_path):
-    command = [sys.executable, "benchmarks/hardening.py", "--cases", "56", "--seed", "1", "--spoilt-only"]
+    command = [sys.executable, "benchmarks/hardening.py", "--cases", "36", "--seed", "1", "--spoilt-only"]
     command += ["--only", QUICK, "--json", str(tmp_path / "cases.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     cases = json.loads((tmp_path / "cases.json").read_text())
-    assert len(cases) == 56 and {case["code"] for case in cases} == {0, 2}
+    assert len(cases) == 36 and {case["code"] for case in cases} == {0, 2}
 
 
 # ------------------------------------------------------------------------------------------------ what is told, and how
@@ -103,7 +103,7 @@ def test_postscript_is_not_run(tmp_path):
         read_photo(tmp_path / "a.jpg")
 
 
-# --------------------------------------------------------------------------------------------------------- JSON and YAML
+# -------------------------------------------------------------------------------------------------------- JSON and YAML
 def test_json_of_any_depth_and_length(tmp_path):
     for text in ("[" * 200_000, '{"a":' * 200_000, "9" * 10_000, "nan?"):
         with pytest.raises(ValueError):
