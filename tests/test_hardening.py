@@ -33,17 +33,17 @@ from bodymap.training.checkpoint import RunState, load_checkpoint, save_checkpoi
 from bodymap.training.sampler import Shuffled
 
 ROOT = Path(__file__).parents[1]
-QUICK = "predict [,predict with weights,predict mp4,verify shards,train [,evaluate tables,preview,evaluate photos"
+QUICK = "predict [,predict with weights,verify shards,evaluate tables"
 
 
 def test_a_few_dozen_spoilt_files(tmp_path):
-    command = [sys.executable, "benchmarks/hardening.py", "--cases", "36", "--seed", "1", "--spoilt-only"]
+    command = [sys.executable, "benchmarks/hardening.py", "--cases", "32", "--seed", "1", "--spoilt-only"]
     command += ["--only", QUICK, "--json", str(tmp_path / "cases.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     cases = json.loads((tmp_path / "cases.json").read_text())
-    assert len(cases) == 36 and {case["code"] for case in cases} == {0, 2}
+    assert len(cases) == 32 and {case["code"] for case in cases} == {0, 2}
 
 
 # ------------------------------------------------------------------------------------------------ what is told, and how
@@ -346,3 +346,57 @@ def test_landmarks_that_are_no_numbers(tmp_path):
         (tmp_path / "keypoints.json").write_text(text)
         with pytest.raises(UserError, match="keypoints.json"):
             read_photo_sets(tmp_path)
+
+
+def test_motions_with_impossible_numbers(tmp_path):
+    from bodymap.people.assets.poses import read_bvh
+
+    text = "HIERARCHY\nROOT Hips\n{\nOFFSET 0 1 0\nCHANNELS 3 Zrotation Yrotation Xrotation\n}\nMOTION\nFrames: 1\n"
+    text += "Frame Time: 0.04\n1 2 3\n"
+    file = tmp_path / "a.bvh"
+    file.write_text(text)
+    assert len(read_bvh(file).frames) == 1
+    for word, other in (("0.04", "0"), ("0.04", "nan"), ("0 1 0", "0 1e30 0"), ("0 1 0", "nan 0 0")):
+        file.write_text(text.replace(word, other))
+        with pytest.raises(UserError, match="not a sound .bvh"):
+            read_bvh(file)
+
+
+def test_a_scan_whose_triangles_name_vertices_that_are_not_there(tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+
+    from bodymap.people.scans.read import read_scan
+
+    ball = trimesh.creation.icosphere(4)
+    ball.export(tmp_path / "a.ply")
+    assert len(read_scan(tmp_path / "a.ply").triangles) == len(ball.faces)
+    content = bytearray((tmp_path / "a.ply").read_bytes())
+    content[-4:] = (10**6).to_bytes(4, "little")  # the last corner of the last triangle
+    (tmp_path / "a.ply").write_bytes(content)
+    with pytest.raises(UserError, match="a.ply (is damaged|cannot be read)"):
+        read_scan(tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize(
+    "setting, says",
+    [
+        ("augment.sharpen=[0.2,-1]", "sharpen must lie between 0 and 100"),
+        ("augment.blur=[2,1]", "blur is a range, its lower end first"),
+        ("train.rate=.nan", '"train.rate" must be a number'),
+        ("train.seed=9999999999999999999999", '"train.seed" must be a whole number'),
+        ("model.decoder.fine=0", "fine must lie between 1 and 8192"),
+        ("model.cse.sigma=0", "sigma must lie between"),
+    ],
+)
+def test_settings_that_cannot_be(setting, says):
+    from bodymap.train import Config
+
+    with pytest.raises(UserError, match=says):
+        config.load_config(Config, None, [setting])
+
+
+def test_sizes_that_do_not_go_together():
+    from bodymap.network.config import built
+
+    with pytest.raises(UserError, match="No network can be built .*groups"):
+        built(lambda: nn.Conv2d(3, 4, 1, groups=3))
