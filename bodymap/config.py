@@ -105,13 +105,14 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"The configuration {path} does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The configuration {path} cannot be read ({error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"The configuration {path} cannot be read ({reason}).") from None
     try:
         mapping = yaml.load(text, Loader=_strict_loader())
         _count_values(mapping)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         # values with a type of their own (dates, !!int) raise what their type raises
-        problem = " ".join(str(error).split())[:300]
+        problem = "a number of thousands of digits" if "digits" in str(error) else " ".join(str(error).split())[:300]
         raise UserError(f"The configuration {path} is not valid YAML: {problem}.") from None
     except RecursionError:
         raise UserError(f"The configuration {path} is not valid YAML: it is nested too deeply.") from None

@@ -110,9 +110,24 @@ def read_json(path: str | os.PathLike) -> Any:
     """What a JSON file in UTF-8 holds.
 
     Raises:
-        OSError: it cannot be read.  ValueError: it is no JSON, or nested deeper than anything that we write.
+        FileNotFoundError: there is none.  ValueError: it is no JSON, or nested deeper than anything that we write.
+        UserError: the system refuses to read it.
     """
-    return parse_json(Path(path).read_bytes().decode("utf-8-sig"))
+    with _readable(path) as stream:
+        return parse_json(stream.read().decode("utf-8-sig"))
+
+
+@contextmanager
+def _readable(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+    """The open file. What the system refuses is no damage of the file, and must not be called so."""
+    try:
+        stream = open(path, "rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    with stream:
+        yield stream
 
 
 def parse_json(text: str) -> Any:
@@ -121,6 +136,9 @@ def parse_json(text: str) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        # Python's own words are about Python
+        raise ValueError("a number of thousands of digits" if "digits" in str(error) else str(error)) from None
 
 
 def read_safetensors(path: str | os.PathLike, framework: str = "pt") -> tuple[dict[str, Any], dict[str, str]]:
@@ -130,12 +148,13 @@ def read_safetensors(path: str | os.PathLike, framework: str = "pt") -> tuple[di
         framework: "pt" (torch tensors) or "np" (arrays).
 
     Raises:
-        OSError: it cannot be read.  ValueError: it is no safetensors file, or damaged.
+        FileNotFoundError: there is none.  ValueError: it is no safetensors file, or damaged.
+        UserError: the system refuses to read it.
     """
     from safetensors import SafetensorError, safe_open
 
     # the library's own words for a folder or a file without permission are misleading
-    with open(path, "rb"):
+    with _readable(path):
         pass
     try:
         with safe_open(os.fspath(path), framework) as file:
@@ -152,13 +171,14 @@ def read_npz(path: str | os.PathLike, most: int = 1 << 30) -> dict[str, np.ndarr
     """All arrays of an .npz file by name; never unpickles, and takes no more memory than ``most`` bytes.
 
     Raises:
-        OSError: it cannot be read.  ValueError: it is no such file, damaged, or larger than it should be.
+        FileNotFoundError: there is none.  ValueError: it is no such file, damaged, or larger than it should be.
+        UserError: the system refuses to read it.
     """
     import numpy as np
 
     arrays, total = {}, 0
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _readable(path) as file, zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 with archive.open(info) as stream:
                     # what the header promises is compared with what is there before memory is asked for it

@@ -176,7 +176,7 @@ def test_safetensors_of_every_kind_of_damage(tmp_path):
         spoil_header(file, change)
         with pytest.raises(ValueError):
             read_safetensors(file, "np")
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match="cannot be read: is a directory"):
         read_safetensors(tmp_path, "np")
 
 
