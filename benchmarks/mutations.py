@@ -416,9 +416,10 @@ def _tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str] | None]:
 
 
 def _write_tensors(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str] | None) -> None:
-    """With the checksum of weights made anew, so that the damage is behind it."""
+    """With the checksum of weights made anew and that of packs left out, so that the damage is behind it."""
     from safetensors.numpy import save_file
 
+    metadata = {name: text for name, text in (metadata or {}).items() if name != "checksum"} or None
     if metadata and "digest" in metadata:
         import torch
 

@@ -202,9 +202,9 @@ def _exported(folder: Path) -> None:
 
 
 def _pack(folder: Path) -> None:
-    from bodymap.people.pack import SMALL_PACK
+    from bodymap.people.pack import Pack
 
-    (folder / "small.pack").write_bytes(SMALL_PACK.read_bytes())
+    Pack.load().save(folder / "small.pack")  # with a checksum, which the one that ships is older than
 
 
 def _assets(folder: Path) -> None:

@@ -400,3 +400,17 @@ def test_sizes_that_do_not_go_together():
 
     with pytest.raises(UserError, match="No network can be built .*groups"):
         built(lambda: nn.Conv2d(3, 4, 1, groups=3))
+
+
+def test_a_pack_with_a_hole_in_it(tmp_path):
+    from bodymap.people.pack import Pack
+
+    file = tmp_path / "a.pack"
+    Pack.load().save(file)
+    assert Pack.load(file).pose_count == Pack.load().pose_count
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 5000] = bytes(5000)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="a.pack is damaged or incomplete .its checksum does not match"):
+        Pack.load(file)
