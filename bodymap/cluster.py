@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -112,6 +113,8 @@ def map_items(
             import ray.data
         except ImportError as error:
             raise UserError(f"Mapping needs Ray Data ({error}); pip install bodymap[cluster].") from None
+        # our own bar is enough
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars, context.print_on_execution_start = False, False
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -122,14 +125,17 @@ def map_items(
                 share["num_cpus"] = min(node.get("CPU", 1) for node in nodes)
         rows = [{"number": k} for k in range(len(items))]
         data = ray.data.from_items(rows, override_num_blocks=max(1, -(-len(items) // _AT_ONCE)))
-        data = data.map_batches(
-            _Process,
-            fn_constructor_args=(make, list(items)),
-            batch_size=_AT_ONCE,
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            ray_remote_args_fn=partial(dict, max_restarts=_RESTARTS, max_task_retries=_RESTARTS),  # else for ever
-            **share,
-        )
+        with warnings.catch_warnings():
+            # the one way to say how often a process is started anew, else for ever; to change with Ray 2.64
+            warnings.filterwarnings("ignore", message=".*ray_remote_args")
+            data = data.map_batches(
+                _Process,
+                fn_constructor_args=(make, list(items)),
+                batch_size=_AT_ONCE,
+                compute=ray.data.ActorPoolStrategy(size=workers),
+                ray_remote_args_fn=partial(dict, max_restarts=_RESTARTS, max_task_retries=_RESTARTS),
+                **share,
+            )
         try:
             for row in data.iter_rows():
                 item, said = items[int(row["number"])], str(row["said"])
