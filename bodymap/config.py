@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import math
 import os
 import types
 import typing
@@ -32,6 +33,9 @@ Config = TypeVar("Config")
 
 # Files may inherit from files; a longer chain than this is a circle or a mistake.
 MAX_BASES = 8
+# Values that a configuration may hold once its anchors are followed: a few lines of anchors can stand for thousands of
+# millions. Ours hold a few hundred.
+MAX_VALUES = 20_000
 
 
 class _Text(str):
@@ -101,12 +105,17 @@ def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"The configuration {path} does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"The configuration {path} cannot be read ({error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"The configuration {path} cannot be read ({reason}).") from None
     try:
         mapping = yaml.load(text, Loader=_strict_loader())
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
+        _count_values(mapping)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        # values with a type of their own (dates, !!int) raise what their type raises
+        problem = "a number of thousands of digits" if "digits" in str(error) else " ".join(str(error).split())[:300]
         raise UserError(f"The configuration {path} is not valid YAML: {problem}.") from None
+    except RecursionError:
+        raise UserError(f"The configuration {path} is not valid YAML: it is nested too deeply.") from None
     if mapping is None:
         return {}
     if not isinstance(mapping, dict):
@@ -129,6 +138,20 @@ def _strict_loader():
             return super().construct_mapping(node, deep)
 
     return StrictLoader
+
+
+def _count_values(tree: Any) -> None:
+    """ValueError where a tree, its anchors followed, holds more than MAX_VALUES values."""
+    count, waiting = 0, [tree]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > MAX_VALUES:
+            raise ValueError(f"it stands for more than {MAX_VALUES} values")
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple, set)):
+            waiting.extend(value)
 
 
 def _yaml_chain(path: Path) -> list[tuple[Path, dict[str, Any]]]:
@@ -167,6 +190,26 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def check_ranges(config: Any, **limits: tuple[float, float]) -> None:
+    """For ``__post_init__``: ValueError unless each named field, or each item of a tuple, lies between its limits.
+
+    None is let through.
+    """
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if item is not None and not low <= item <= high:
+                raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {item}.")
+
+
+def check_pairs(config: Any, *names: str) -> None:
+    """For ``__post_init__``: ValueError unless each named field is a range, its lower end first."""
+    for name in names:
+        low, high = getattr(config, name)
+        if low > high:
+            raise ValueError(f"{name} is a range, its lower end first, not {low}, {high}.")
 
 
 # ------------------------------------------------------------------------------------------------------ checking types
@@ -296,9 +339,12 @@ def _parse_number(hint: type, value: Any, wrong: UserError) -> int | float:
             raise wrong from None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong
+    # no setting is infinite, or larger than what arrays count with
+    if not -(2**63) <= value < 2**63 and (hint is int or not math.isfinite(value)):
+        raise wrong
     if hint is float:
         return float(value)
-    if isinstance(value, float) and not value.is_integer():
+    if not float(value).is_integer():
         raise wrong
     return int(value)
 

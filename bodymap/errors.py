@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from collections.abc import Callable
+
+# What the operating system refuses for reasons outside this program, wherever it happens
+REFUSALS = frozenset(
+    getattr(errno, name)
+    for name in "EACCES EPERM EROFS ENOSPC EDQUOT EFBIG ENAMETOOLONG ELOOP EIO EMFILE ENFILE ENOTDIR EISDIR".split()
+    if hasattr(errno, name)
+)
 
 
 class UserError(Exception):
@@ -11,14 +20,34 @@ class UserError(Exception):
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Runs a command's ``main`` and ends the process: 0, or 2 with one sentence on stderr for a UserError, 130 on
-    Ctrl-C."""
+    """Runs a command's ``main`` and ends the process: 0, or 2 with one sentence on stderr for a UserError and for what
+    the operating system refuses (a full disk, a name too long), 130 on Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # file names may hold bytes that are no text in any encoding: printing one must not be the end
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        code = 2
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(
+            one_line(f"error: The system refuses{where} ({error.strerror}); choose another file or place."),
+            file=sys.stderr,
+        )
         code = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def one_line(text: object, longest: int = 600) -> str:
+    """Text without what would break or colour the line it is printed on, shortened in its middle: names of files and
+    what strangers' files hold may be anything."""
+    line = "".join(sign if sign.isprintable() or "\udc80" <= sign <= "\udcff" else " " for sign in str(text))
+    half = longest // 2
+    return line if len(line) <= longest else f"{line[:half]} ... {line[-half:]}"

@@ -12,7 +12,7 @@ python -m bodymap.evaluate figures -o runs/tables --sheet figure.jpg
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # what takes an hour to compute must not fail when it is written
     for path in (getattr(options, "json", None), getattr(options, "sheet", None)):
-        if path and not Path(path).resolve().parent.is_dir():
+        if path and not Path(os.path.realpath(path)).parent.is_dir():
             raise UserError(f"The folder {Path(path).parent} does not exist; create it, or choose another output.")
         if path and Path(path).is_dir():
             raise UserError(f"{path} is a folder; give the name of a file.")
@@ -360,9 +360,10 @@ def _tables(options: argparse.Namespace) -> tuple[dict, str]:
 
         return run_tables(options)
     from bodymap.evaluation import report
+    from bodymap.files import read_json
 
     try:
-        figures = json.loads(Path(options.results).read_text("utf-8"))
+        figures = read_json(options.results)
         return figures, report.paper_report(figures["synthetic"])
     except OSError as error:
         raise UserError(f"{options.results} cannot be read ({error.strerror}).") from None

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from bodymap.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @contextmanager
@@ -97,6 +104,103 @@ def recover_folder(path: str | os.PathLike) -> None:
     """Puts the old folder back if a kill in ``atomic_folder`` left nothing at ``path``."""
     if not Path(path).exists() and previous_folder(path).is_dir():
         os.replace(previous_folder(path), path)
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """What a JSON file in UTF-8 holds.
+
+    Raises:
+        FileNotFoundError: there is none.  ValueError: it is no JSON, or nested deeper than anything that we write.
+        UserError: the system refuses to read it.
+    """
+    with _readable(path) as stream:
+        return parse_json(stream.read().decode("utf-8-sig"))
+
+
+@contextmanager
+def _readable(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+    """The open file. What the system refuses is no damage of the file, and must not be called so."""
+    try:
+        stream = open(path, "rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    with stream:
+        yield stream
+
+
+def parse_json(text: str) -> Any:
+    """As ``json.loads``; whatever is wrong with the text is a ValueError."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        # Python's own words are about Python
+        raise ValueError("a number of thousands of digits" if "digits" in str(error) else str(error)) from None
+
+
+def read_safetensors(path: str | os.PathLike, framework: str = "pt") -> tuple[dict[str, Any], dict[str, str]]:
+    """All tensors of a file by name, and its metadata.
+
+    Args:
+        framework: "pt" (torch tensors) or "np" (arrays).
+
+    Raises:
+        FileNotFoundError: there is none.  ValueError: it is no safetensors file, or damaged.
+        UserError: the system refuses to read it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    # the library's own words for a folder or a file without permission are misleading
+    with _readable(path):
+        pass
+    try:
+        with safe_open(os.fspath(path), framework) as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        raise ValueError(_short(error)) from None
+
+
+def _short(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
+def read_npz(path: str | os.PathLike, most: int = 1 << 30) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file by name; never unpickles, and takes no more memory than ``most`` bytes.
+
+    Raises:
+        FileNotFoundError: there is none.  ValueError: it is no such file, damaged, or larger than it should be.
+        UserError: the system refuses to read it.
+    """
+    import numpy as np
+
+    arrays, total = {}, 0
+    try:
+        with _readable(path) as file, zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                with archive.open(info) as stream:
+                    # what the header promises is compared with what is there before memory is asked for it
+                    version = np.lib.format.read_magic(stream)
+                    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+                    shape, _, dtype = header(stream)
+                    size = math.prod(shape) * dtype.itemsize
+                    total += size
+                    if size > info.file_size or total > most:
+                        raise ValueError(f"{info.filename} promises {size} bytes")
+                with archive.open(info) as stream:
+                    name = info.filename.removesuffix(".npy")
+                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(_short(error)) from None
+    return arrays
+
+
+def _header_2_0(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    import numpy as np
+
+    return np.lib.format.read_array_header_2_0(stream)
 
 
 def sort_safetensors_header(path: str | os.PathLike) -> None:

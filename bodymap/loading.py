@@ -29,10 +29,11 @@ def load_network(source: Weights, template: Template) -> BodyMapNet:
     section = source.config.get("model")
     if not isinstance(section, dict):
         raise UserError(f'{source.path}: the configuration has no section "model", which describes the network.')
+    config = from_dict(ModelConfig, section, f"{source.path}: model")
     try:
-        net = build_model(from_dict(ModelConfig, section, f"{source.path}: model"), template)
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise UserError(f"{source.path}: no network can be built from the configuration ({error}).") from None
+        net = build_model(config, template)
+    except UserError as error:
+        raise UserError(f"{source.path}: {error}") from None
     load_into(net, source.tensors, source=source.path)
     return net
 

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def distinct(photos: Sequence[Path]) -> list[Path]:
+    """Each file once, under its last name; a link to itself counts as a file, for whoever opens it to refuse."""
+    return list({place_of(path): path for path in photos}.values())
+
+
+def place_of(path: Path) -> str:
+    """Where a path leads; ``Path.resolve`` raises where a link leads to itself."""
+    return os.path.realpath(path)
+
+
 def check_folder(folder: Path) -> None:
     """Refuses an output folder that cannot be made or written to, without making it: a failure leaves nothing."""
     there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
@@ -24,20 +34,26 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"The output folder {folder} cannot be written to; choose another one.")
 
 
-def check_names(photos: Sequence[Path], folder: Path, is_output: Callable[[str], bool]) -> None:
+def check_names(
+    photos: Sequence[Path], folder: Path, is_output: Callable[[str], bool], stems: Sequence[str] | None = None
+) -> None:
     """Two photos must not claim the same outputs, and no output may replace a photo.
 
     Args:
         is_output: whether an output's name may end so, after the stem of its photo.
+        stems: of the outputs' names, relative to ``folder``; None: the photos' own.
     """
-    stems: dict[str, Path] = {}
-    for path in photos:
-        if (other := stems.setdefault(path.stem.casefold(), path)) is not path:
+    claims: dict[str, Path] = {}
+    for path, stem in zip(photos, [path.stem for path in photos] if stems is None else stems, strict=True):
+        if (other := claims.setdefault(stem.casefold(), path)) is not path:
             raise UserError(f"{other} and {path} would be written under the same name; rename one, or map them apart.")
+    owners = {path.stem: path for path in photos}
     for path in photos:
-        for other in photos:
-            ending = path.name.removeprefix(other.stem)
-            if ending != path.name and is_output(ending) and path.resolve().parent == folder.resolve():
+        if place_of(path.parent) != place_of(folder):
+            continue
+        for length in range(1, len(path.name)):
+            other = owners.get(path.name[:length])
+            if other is not None and is_output(path.name[length:]):
                 raise UserError(f"The photo {path} would be overwritten by a map of {other}; choose another folder.")
 
 

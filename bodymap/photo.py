@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
 # What predict returns has the photo's size at about 35 bytes a pixel: beyond this, ordinary machines run out of memory.
 MAXIMUM_PIXELS = 50_000_000
 MINIMUM_SIDE = 16  # pixels; nothing smaller shows a person
+# Every kind of picture that people keep photographs in (JPEG: also MPO, the stereo pairs of telephones). Pillow knows
+# others (PostScript, which it gives to an interpreter to run; formats of the eighties), whose readers are no business
+# of a stranger's file.
+FORMATS = (
+    "JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "DIB", "PPM", "AVIF", "JPEG2000", "TGA", "PCX", "ICO", "PSD",
+)  # fmt: skip
+# What Pillow's readers raise of damaged files
+DAMAGE = (
+    OSError, SyntaxError, ValueError, OverflowError, EOFError, IndexError, TypeError, KeyError, AttributeError,
+    NotImplementedError, ArithmeticError, RuntimeError, AssertionError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def name_of(source: Any) -> str:
@@ -69,7 +82,7 @@ def open_image(source: str | os.PathLike | Image.Image) -> Image.Image:
             f"A photo must be a path, a PIL image or an (H, W, 3) uint8 array, not a {type(source).__name__}."
         )
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # false, too, for names that the system cannot have
         if str(source).startswith(("http:", "https:")):
             raise UserError(f"{source} is a web address; download the photo first and give its path.")
         raise UserError(f"The photo {path} does not exist; check the path.")
@@ -81,7 +94,8 @@ def open_image(source: str | os.PathLike | Image.Image) -> Image.Image:
         # Pillow's own guard against decompression bombs warns or raises by a global limit; ours below is stricter
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(path)
+            Image.init()  # else it knows the commonest formats only
+            image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
         raise UserError(
             f"{path} is not an image that can be read; give a JPEG, PNG, WebP, TIFF, GIF or BMP file."
@@ -90,7 +104,7 @@ def open_image(source: str | os.PathLike | Image.Image) -> Image.Image:
         raise UserError(_too_large(f"The photo {path} is")) from None
     except PermissionError:
         raise UserError(f"The photo {path} cannot be opened: permission denied.") from None
-    except (OSError, SyntaxError, ValueError, OverflowError, EOFError, IndexError, TypeError, KeyError) as error:
+    except DAMAGE as error:
         raise UserError(f"The photo {path} is damaged and cannot be read ({_short(error)}).") from None
     try:
         _check_size(image.width, image.height, str(path))
@@ -128,7 +142,7 @@ def _upright_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height wid
             picture = _to_rgb(image)
     except MemoryError:
         raise UserError(_too_large(f"The photo {name} is")) from None
-    except (OSError, SyntaxError, ValueError, OverflowError, EOFError, IndexError, TypeError, KeyError) as error:
+    except DAMAGE as error:
         raise UserError(f"The photo {name} is damaged and cannot be read completely ({_short(error)}).") from None
 
     # conversions drop the metadata, hence the orientation is asked of the original

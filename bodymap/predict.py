@@ -2,28 +2,34 @@
 
     python -m bodymap.predict PHOTO... -o DIR [--mask FILE] [--all]
     python -m bodymap.predict FILM... -o DIR [--all] [--arrays]
+    python -m bodymap.predict FOLDER -o DIR [--resume] [--ray [ADDRESS]]
 
 writes for each photo ``DIR/<stem>_map.png`` (colour code), ``<stem>_overlay.png`` and ``<stem>.npz`` (loads back with
 bodymap.correspondence_io); with ``--all`` one set a person: ``<stem>_0_map.png``, ``<stem>_1_map.png``, ... With
 ``--format iuv --adapter densepose.npz`` it writes instead ``<stem>_iuv.png``, DensePose's IUV picture
 (bodymap.densepose). Of a film it writes ``<stem>_map.mp4`` and ``<stem>_overlay.mp4``, each frame steadied by the one
-before, and with ``--arrays`` each frame's npz into ``DIR/<stem>/``.
+before, and with ``--arrays`` each frame's npz into ``DIR/<stem>/``. Of a folder it maps everything in it and below
+(bodymap.batch), here or on several machines (bodymap.cluster).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodymap.batch import PICTURE_ENDINGS, Item, add_batch_arguments, check_batch_arguments
 from bodymap.cropping import DEFAULT, check_size
 from bodymap.errors import UserError, run_command
-from bodymap.outputs import check_folder, check_names, write_maps
+from bodymap.files import output_folder
+from bodymap.outputs import check_folder, check_names, distinct, write_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +44,7 @@ ENDINGS = re.compile(r"(_\d+)?_(map|overlay|iuv)\.png|_(map|overlay)\.mp4")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 where some of several photos could not be mapped.
+    """Returns the exit code: 0, or 1 where some of several photos could not be mapped.
 
     Raises:
         UserError: nothing could be done.
@@ -46,81 +52,136 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     # -- everything that can be refused is refused before the slow part starts --
-    from bodymap.files import output_folder
+    from bodymap.batch import done_already, gather, work_through
     from bodymap.foreground import build_foreground, read_mask
     from bodymap.photo import open_image, read_photo
-    from bodymap.visual.video import is_film, open_film
+    from bodymap.visual.video import READ_ENDINGS, is_film, open_film
     from bodymap.weights import find
 
-    photos = list({path.resolve(): path for path in options.photos}.values())
-    if len(photos) < len(options.photos):
+    given = distinct(options.photos)
+    if len(given) < len(options.photos):
         print("note: photos that were given twice are mapped once", file=sys.stderr)
-    check_names(photos, options.output, ENDINGS.fullmatch)
-    films = {path: open_film(path) for path in photos if is_film(path)}
-    for path in photos:
-        if path not in films:
-            image = open_image(path)
-            image.close()
-    _check_films(films, options)
+    films = [path for path in given if is_film(path)]
+    for path in given:
+        if path in films:
+            open_film(path)
+        elif not os.path.isdir(path):
+            open_image(path).close()
+    items = gather(given, options.output, (*PICTURE_ENDINGS, *READ_ENDINGS))
+    check_names([item.path for item in items], options.output, ENDINGS.fullmatch, [item.stem for item in items])
+    alone = len(items) == 1 and given == [items[0].path]
+    _check_films([item for item in items if is_film(item.path)], options)
     if options.mask is not None:
-        if len(photos) > 1 or options.all:
+        if not alone or options.all:
             raise UserError("--mask shows one person in one photo: give one photo, without --all.")
-        picture = read_photo(photos[0])
-        mask = read_mask(options.mask, picture.shape[:2])
-    else:
-        picture = read_photo(photos[0]) if len(photos) == 1 and not films else None
-        mask = None
+        read_mask(options.mask, read_photo(given[0]).shape[:2])
+    elif alone and not films:
+        read_photo(given[0])
+    check_batch_arguments(options)
     check_size(options.size)
-    adapter = _adapter(options)
+    _adapter(options)
     find(options.weights)
-    foreground = build_foreground(options.foreground)
+    build_foreground(options.foreground)
     check_folder(options.output)
 
     # -- the slow part --
-    from bodymap.predictor import BodyMap, PredictorConfig
+    endings = last_endings(options.format, options.all)
+    done = done_already(items, options.output, endings) if options.resume else set()
+    todo = [item for item in items if item not in done]
+    if done and not todo:
+        print(f"all {len(items)} were there already", file=sys.stderr)
+        return 0
+    if alone:
+        work = PhotoMapper(options)
+        print(work.do(items[0], work.read(items[0])))
+        return 0
+    results = None if options.ray is None else _on_cluster(options, todo, endings)
+    return work_through(todo, partial(PhotoMapper, options), len(done), results)
 
-    model = BodyMap.from_pretrained(
-        options.weights,
-        device=options.device,
-        dtype=options.dtype,
-        foreground=foreground,
-        config=PredictorConfig(size=options.size, fit=options.fit),
-        compile=options.compile,
-    )
-    failures: list[UserError] = []
-    for path in photos:
-        try:
-            if path in films:
-                write_film_maps(model, films[path], options.output, path.stem, options.all, options.arrays)
-                continue
-            photo = picture if picture is not None else read_photo(path)
-            for stem, person in _people(model, photo, mask, options.all, path):
-                folder = output_folder(options.output)
-                if adapter is not None:
-                    from bodymap.densepose.iuv import iuv_of_map, write_iuv
 
-                    write_iuv(iuv_of_map(adapter, person), folder / f"{stem}_iuv.png")
-                else:
-                    write(person, photo, folder, stem, model.template.code_version)
-                _report(path, person, options.output / stem, options.format)
-        except UserError as error:
-            if len(photos) == 1:
-                raise
-            failures.append(error)
-            print(f"error: {error}", file=sys.stderr)
-    return 2 if failures else 0
+def last_endings(format: str, everyone: bool) -> tuple[str, ...]:
+    """How the last file of a photo's or film's outputs ends: where that is, the others are."""
+    person = "_0" if everyone else ""
+    return (f"{person}_iuv.png" if format == "iuv" else f"{person}.npz", "_map.mp4")
+
+
+def _on_cluster(
+    options: argparse.Namespace, items: list[Item], endings: tuple[str, ...]
+) -> Iterator[tuple[Item, str | UserError]]:
+    from bodymap.cluster import absolute, map_items
+
+    items, options = absolute(items, options, ("output", "weights", "adapter"))
+    gpus = options.device is not None and options.device.startswith("cuda")
+    make = partial(PhotoMapper, options)
+    return map_items(items, make, options.output, endings, options.ray, options.workers, gpus)
+
+
+class PhotoMapper:
+    """Maps photographs and films as the command's options say (``batch.Work``); loads the networks once."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from bodymap.foreground import build_foreground
+        from bodymap.predictor import BodyMap, PredictorConfig
+
+        self.options, self.adapter = options, _adapter(options)
+        self.model = BodyMap.from_pretrained(
+            options.weights,
+            device=options.device,
+            dtype=options.dtype,
+            foreground=build_foreground(options.foreground),
+            config=PredictorConfig(size=options.size, fit=options.fit),
+            compile=options.compile,
+        )
+
+    def read(self, item: Item) -> np.ndarray | Film:
+        """The photo's pixels, or the film's head."""
+        from bodymap.photo import read_photo
+        from bodymap.visual.video import is_film, open_film
+
+        return open_film(item.path) if is_film(item.path) else read_photo(item.path)
+
+    def do(self, item: Item, picture: np.ndarray | Film) -> str:
+        """Writes the maps; returns where they are."""
+        from bodymap.visual.video import Film
+
+        options, folder = self.options, (self.options.output / item.stem).parent
+        if isinstance(picture, Film):
+            return write_film_maps(self.model, picture, folder, item.path.stem, options.all, options.arrays)
+        mask = None
+        if options.mask is not None:
+            from bodymap.foreground import read_mask
+
+            mask = read_mask(options.mask, picture.shape[:2])
+        lines, first = [], None
+        for number, person in enumerate(_people(self.model, picture, mask, options.all, item.path)):
+            stem = f"{item.path.stem}_{number}" if options.all else item.path.stem
+            lines.append(_told(item.path, person, folder / stem, options.format))
+            if first is None:
+                first = stem, person  # written last: where it is, everybody is
+            else:
+                self._write(person, picture, folder, stem)
+        self._write(first[1], picture, folder, first[0])
+        return "\n".join(lines)
+
+    def _write(self, person: Correspondence, photo: np.ndarray, folder: Path, stem: str) -> None:
+        output_folder(folder)
+        if self.adapter is None:
+            write(person, photo, folder, stem, self.model.template.code_version)
+            return
+        from bodymap.densepose.iuv import iuv_of_map, write_iuv
+
+        write_iuv(iuv_of_map(self.adapter, person), folder / f"{stem}_iuv.png")
 
 
 def _people(
     model: BodyMap, photo: np.ndarray, mask: np.ndarray | None, everyone: bool, path: Path
-) -> Iterator[tuple[str, Correspondence]]:
-    """Each person with the start of their files' names, one after the other: of a large photo each takes gigabytes."""
+) -> Iterator[Correspondence]:
+    """Each person, the largest first, one after the other: of a large photo each takes gigabytes."""
     try:
         if everyone:
-            for number, person in enumerate(model.predict_each(photo)):
-                yield f"{path.stem}_{number}", person
+            yield from model.predict_each(photo)
         else:
-            yield path.stem, model.predict(photo, mask)
+            yield model.predict(photo, mask)
     except UserError as error:
         # the model was given the pixels: the user knows the photo by its path
         raise UserError(str(error).replace("the given array", str(path))) from None
@@ -138,17 +199,20 @@ def write(correspondence: Correspondence, photo: np.ndarray, folder: Path, stem:
 
 def write_film_maps(
     model: BodyMap, film: Film, output: Path, stem: str, everyone: bool = False, arrays: bool = False
-) -> None:
+) -> str:
     """Writes ``<stem>_map.mp4`` and ``<stem>_overlay.mp4``, with everybody who is followed in both.
 
     Args:
         arrays: also each frame's map, ``<stem>/00000.npz``; with ``everyone`` ``<stem>/00000_0.npz``, by person.
+
+    Returns:
+        a line that tells where they are.
     """
     import numpy as np
     from tqdm import tqdm
 
     from bodymap.correspondence_io import save_correspondence
-    from bodymap.files import atomic_path, output_folder
+    from bodymap.files import atomic_path
     from bodymap.tracking import follow
     from bodymap.visual import colour_map, overlay
     from bodymap.visual.video import open_mp4
@@ -183,10 +247,10 @@ def write_film_maps(
         if missed == count:
             raise UserError(f"No person was found in {film.path}; choose a film that shows one larger.")
     seen = "everywhere" if not missed else f"in {count - missed} of {count} frames"
-    print(f"{film.path} -> {files['map']}, {files['overlay'].name} ({count} frames, somebody {seen})")
+    return f"{film.path} -> {files['map']}, {files['overlay'].name} ({count} frames, somebody {seen})"
 
 
-def _check_films(films: Collection[Path], options: argparse.Namespace) -> None:
+def _check_films(films: Collection[Item], options: argparse.Namespace) -> None:
     if options.arrays and not films:
         raise UserError("--arrays is for films; of a photograph the npz is always written.")
     if films and options.mask is not None:
@@ -208,10 +272,10 @@ def _adapter(options: argparse.Namespace) -> Adapter | None:
     return load_adapter(options.adapter)
 
 
-def _report(path: Path, person: Correspondence, start: Path, what: str) -> None:
+def _told(path: Path, person: Correspondence, start: Path, what: str) -> str:
     share, confidence = person.mask.mean(), person.confidence[person.mask].mean()
     files = {"maps": f"{start}.npz, _map.png, _overlay.png", "iuv": f"{start}_iuv.png"}[what]
-    print(f"{path} -> {files} ({share:.0%} of the photo, confidence {confidence:.2f})")
+    return f"{path} -> {files} ({share:.0%} of the photo, confidence {confidence:.2f})"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -220,7 +284,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Maps each pixel of the people in photographs and films to a point on a template body.",
     )
     parser.add_argument(
-        "photos", metavar="PHOTO", nargs="+", type=Path, help="a photograph or film, of any size and orientation"
+        "photos",
+        metavar="PHOTO",
+        nargs="+",
+        type=Path,
+        help="a photograph or film, of any size and orientation, or a folder: everything in it and below",
     )
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the maps (made if missing)"
@@ -269,6 +337,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="fit a body to each map and let it have its say where the network is in two minds (some seconds more)",
     )
+    add_batch_arguments(parser)
     return parser
 
 

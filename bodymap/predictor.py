@@ -188,7 +188,7 @@ class BodyMap:
         self, picture: UInt8[np.ndarray, "height width rgb=3"]
     ) -> tuple[Float32[np.ndarray, "rows columns"], Float32[np.ndarray, "rows columns 4"]]:
         """The coarse stage's foreground and match, as ``finding.Look``."""
-        with self._arithmetic():
+        with self.arithmetic():
             output = self.net.cse(self._tensor(picture))
         image = self.net.correspondence_image(output, tuple(output.foreground.shape[-2:]))[0].float()
         return output.foreground[0, 0].float().sigmoid().cpu().numpy(), image.permute(1, 2, 0).cpu().numpy()
@@ -240,7 +240,7 @@ class BodyMap:
             scale = min(1.0, self.config.coarse_size / max(shape))
             small = tuple(round_to(side * scale, MULTIPLE) for side in shape)
             look = self.net.cse.both_ways if self.config.coarse_mirror else self.net.cse
-            with self._arithmetic():
+            with self.arithmetic():
                 coarse = look(picture if small == shape else self._tensor(resized(window, small)))
         if given is not None:
             soft = resized(given[top:bottom, left:right].astype(np.float32), shape)
@@ -269,7 +269,7 @@ class BodyMap:
                 condition = memory.into_condition(condition)
                 evidence.append(memory.evidence(self.template))
             for _ in range(max(1, self.config.passes)):
-                with self._arithmetic():
+                with self.arithmetic():
                     answer = self.net(picture, soft, condition)
                 probability, layer = answer.foreground[0, 0].float().sigmoid(), answer.layer[0].float()
                 if memory is not None:
@@ -360,7 +360,7 @@ class BodyMap:
         gathered = features.flatten(1).T
 
         def scores(pixels: Int[Tensor, " n"]) -> Float[Tensor, "n 3 256"]:
-            with self._arithmetic():
+            with self.arithmetic():
                 return self.net.scores(gathered[pixels])
 
         return decode_crop(self.template, scores, valid, evidence), valid
@@ -388,6 +388,7 @@ class BodyMap:
     def _tensor(self, picture: UInt8[np.ndarray, "height width rgb=3"]) -> Float[Tensor, "1 rgb=3 height width"]:
         return torch.from_numpy(np.array(picture)).to(self.device).permute(2, 0, 1)[None].float() / 255
 
-    def _arithmetic(self):
+    def arithmetic(self):
+        """The context in which its networks compute: autocast to ``dtype``."""
         enabled = self.dtype is not None and self.dtype != torch.float32
         return torch.autocast(self.device.type, self.dtype if enabled else torch.bfloat16, enabled=enabled)

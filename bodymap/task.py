@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bodymap.config import to_dict
+from bodymap.config import check_ranges, to_dict
 from bodymap.data.augment import Augment
 from bodymap.data.batch import UNJUDGED, Batch, stack
 from bodymap.data.corruption import CorruptionConfig, corrupt
@@ -63,6 +63,9 @@ class InputConfig:
     no_mask: float = 0.1
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
 
+    def __post_init__(self) -> None:
+        check_ranges(self, own=(0, 1), true_mask=(0, 1), no_mask=(0, 1))
+
 
 @dataclass(frozen=True)
 class TaskConfig:
@@ -90,6 +93,13 @@ class TaskConfig:
     colours: Literal["predicted", "photograph"] = "predicted"
     losses: LossWeights = field(default_factory=LossWeights)
     inputs: InputConfig = field(default_factory=InputConfig)
+
+    def __post_init__(self) -> None:
+        many = (1, 10_000_000)
+        check_ranges(
+            self, encoder_factor=(0, 1e6), pixels=many, geodesic_pixels=many, cse_pixels=many, pairs=(2, 100_000)
+        )
+        check_ranges(self, sigma_geodesic=(1e-6, 1e6))
 
 
 class BodyMapTask:

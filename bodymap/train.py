@@ -86,14 +86,12 @@ def _train(config: Config, folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _start_from(model, path: str) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    from bodymap.files import read_safetensors
     from bodymap.network.pretrained import warm_start
 
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+        tensors = read_safetensors(path)[0]
+    except (OSError, ValueError) as error:
         raise UserError(f"The weights {path} cannot be read ({error}).") from None
     for part, report in warm_start(model, tensors).items():
         print(f"{part}: {str(report).splitlines()[0]}")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from bodymap.config import read_yaml, save_config
 from bodymap.errors import UserError
-from bodymap.files import atomic_folder, recover_folder, sort_safetensors_header
+from bodymap.files import atomic_folder, parse_json, recover_folder, sort_safetensors_header
 
 if TYPE_CHECKING:
     import torch
@@ -73,13 +73,13 @@ def find(source: str | os.PathLike | None = None) -> Path:
     if source is None:
         raise UserError(f"The shipped weights {PRESETS / name} are missing; reinstall bodymap or name other weights.")
     path = Path(name).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):
         recover_folder(path / "weights")
         # A run folder of the training is as good as the weights folder inside it
         if not list(path.glob("*.safetensors")) and (path / "weights").is_dir():
             path = path / "weights"
         return path
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     # "runs/x" beside a folder "runs" is a mistyped path, no reason to ask the network
     if HUB_ID.fullmatch(name) and not path.parent.is_dir() and not name.endswith(".safetensors"):
@@ -145,9 +145,10 @@ def load(source: str | os.PathLike | None = None, code_version: str | None = Non
             f'{path} was made for the colour code "{first.get("code_version", "unknown")}", this version of bodymap '
             f'uses "{code_version}"; take weights of this version.'
         )
-    missing = sorted(set(json.loads(first["index"])) - set(tensors))
+    index = _parsed(path, first, "index")
+    missing = sorted(set(index) - set(tensors))
     if missing:
-        absent = sorted({json.loads(first["index"])[name] for name in missing})
+        absent = sorted({str(index[name]) for name in missing})
         raise UserError(f"{path} lacks {', '.join(absent)}; copy or download the weights again.")
     return Weights(config=_read_config(path, first), tensors=tensors, metadata=first, path=path)
 
@@ -212,13 +213,32 @@ def _open(file: Path):
     if metadata.get("version") != VERSION:
         found = metadata.get("version")
         raise UserError(f"{file} has weights format version {found}, this bodymap reads {VERSION}; update bodymap.")
+    for name in ("index", "index_digest", "digest"):
+        if name not in metadata:
+            raise UserError(f"{file} is damaged (its {name} is missing); copy or download it again.")
     return handle, metadata
 
 
+def _parsed(path: Path, metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    """An entry of the metadata that holds a JSON object."""
+    try:
+        value = parse_json(metadata[name])
+        if not isinstance(value, dict):
+            raise ValueError("no object")
+    except ValueError as error:
+        raise UserError(f"{path} is damaged (its {name} is {error}); copy or download it again.") from None
+    return value
+
+
 def _read_file(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError
+
     handle, metadata = _open(file)
     with handle:
-        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+        try:
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, RuntimeError, TypeError, KeyError) as error:
+            raise UserError(f"{file} is damaged ({str(error)[:120]}); copy or download it again.") from None
     if metadata.get("digest") != digest(tensors):
         raise UserError(f"{file} is damaged (its checksum does not match); copy or download it again.")
     return tensors, metadata
@@ -229,7 +249,7 @@ def _read_config(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     if path.is_dir() and beside.is_file():
         return read_yaml(beside)
     if "config" in metadata:
-        return json.loads(metadata["config"])
+        return _parsed(path, metadata, "config")
     if beside.is_file():
         return read_yaml(beside)
     raise UserError(f"{path} has no config.yaml beside it; the network cannot be built without it.")

@@ -48,12 +48,12 @@ def read_layers(source: str | os.PathLike | np.ndarray, size: tuple[int, int]) -
 
 
 def _read(path: str | os.PathLike, title: str) -> np.ndarray:
-    from bodymap.photo import open_image
+    from bodymap.photo import DAMAGE, open_image
 
     image = open_image(path)
     try:
         return np.asarray(image if image.mode in ("L", "P", "I", "I;16", "1") else image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except DAMAGE as error:
         raise UserError(f"{title} is damaged and cannot be read ({str(error)[:100]}).") from None
 
 

@@ -10,13 +10,17 @@ surface, hidden parts included), ``_layers.png`` (what is visible, one colour a 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bodymap.batch import Item, add_batch_arguments, check_batch_arguments
 from bodymap.errors import UserError, run_command
-from bodymap.outputs import check_folder, check_names, write_maps
+from bodymap.files import output_folder
+from bodymap.outputs import check_folder, check_names, distinct, write_maps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +32,7 @@ SMALLEST, LARGEST = 128, 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0, or 2 where some of several photos could not be mapped.
+    """Returns the exit code: 0, or 1 where some of several photos could not be mapped.
 
     Raises:
         UserError: nothing could be done.
@@ -37,45 +41,82 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     # -- everything that can be refused is refused before the slow part starts --
     from apps.layered.masks import read_layers
+    from bodymap.batch import done_already, gather, work_through
     from bodymap.photo import open_image, read_photo
 
-    photos = list({path.resolve(): path for path in options.photos}.values())
-    check_names(photos, options.output, ENDINGS.__contains__)
+    given = distinct(options.photos)
+    check_batch_arguments(options)
     if options.size % 32 or not SMALLEST <= options.size <= LARGEST:
         raise UserError(f"--size must be a multiple of 32 from {SMALLEST} to {LARGEST}, not {options.size}.")
+    items = gather(given, options.output)
+    check_names([item.path for item in items], options.output, ENDINGS.__contains__, [item.stem for item in items])
     check_folder(options.output)
-    for path in photos:
-        open_image(path).close()
-    mask = None
+    for path in given:
+        if not os.path.isdir(path):
+            open_image(path).close()
+    alone = len(items) == 1 and given == [items[0].path]
     if options.mask is not None:
-        if len(photos) > 1:
+        if not alone:
             raise UserError("--mask shows one person in one photo: give one photo.")
-        mask = read_layers(options.mask, read_photo(photos[0]).shape[:2])
+        read_layers(options.mask, read_photo(given[0]).shape[:2])
 
     # -- the slow part --
-    from apps.layered.predictor import LayeredBodyMap, LayeredPredictorConfig
-    from bodymap.files import output_folder
+    done = done_already(items, options.output, (".npz",)) if options.resume else set()
+    todo = [item for item in items if item not in done]
+    if done and not todo:
+        print(f"all {len(items)} were there already", file=sys.stderr)
+        return 0
+    if alone:
+        work = LayerMapper(options)
+        print(work.do(items[0], work.read(items[0])))
+        return 0
+    results = None if options.ray is None else _on_cluster(options, todo)
+    return work_through(todo, partial(LayerMapper, options), len(done), results)
 
-    model = LayeredBodyMap.from_pretrained(
-        options.weights, device=options.device, config=LayeredPredictorConfig(size=options.size)
-    )
-    failures = 0
-    for path in photos:
+
+def _on_cluster(options: argparse.Namespace, items: list[Item]) -> Iterator[tuple[Item, str | UserError]]:
+    from bodymap.cluster import absolute, map_items
+
+    items, options = absolute(items, options, ("output", "weights"))
+    gpus = options.device is not None and options.device.startswith("cuda")
+    make = partial(LayerMapper, options)
+    return map_items(items, make, options.output, (".npz",), options.ray, options.workers, gpus)
+
+
+class LayerMapper:
+    """Maps photographs as the command's options say (``bodymap.batch.Work``); loads the networks once."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from apps.layered.predictor import LayeredBodyMap, LayeredPredictorConfig
+
+        self.options = options
+        self.model = LayeredBodyMap.from_pretrained(
+            options.weights,
+            device=options.device,
+            dtype=options.dtype,
+            config=LayeredPredictorConfig(size=options.size),
+        )
+
+    def read(self, item: Item) -> np.ndarray:
+        """The photo's pixels."""
+        from bodymap.photo import read_photo
+
+        return read_photo(item.path)
+
+    def do(self, item: Item, picture: np.ndarray) -> str:
+        """Writes the maps; returns where they are."""
+        start = self.options.output / item.stem
         try:
-            maps = model.predict(path, mask)
-            write(maps, read_photo(path), output_folder(options.output), path.stem, model.code_version)
+            maps = self.model.predict(picture, self.options.mask)
         except UserError as error:
-            if len(photos) == 1:
-                raise
-            failures += 1
-            print(f"error: {error}", file=sys.stderr)
-            continue
+            # the model was given the pixels: the user knows the photo by its path
+            raise UserError(str(error).replace("the given array", str(item.path))) from None
+        write(maps, picture, output_folder(start.parent), start.name, self.model.code_version)
         shares = ", ".join(
             f"{name} {(maps.visible == index).mean():.0%}"
             for index, name in enumerate(("body", "upper", "lower"), start=1)
         )
-        print(f"{path} -> {options.output / path.stem}.npz, _body.png, _upper.png, _lower.png, _layers.png ({shares})")
-    return 2 if failures else 0
+        return f"{item.path} -> {start}.npz, _body.png, _upper.png, _lower.png, _layers.png ({shares})"
 
 
 def write(maps: LayerMaps, photo: np.ndarray, folder: Path, stem: str, code_version: str) -> None:
@@ -97,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m apps.layered.predict",
         description="Maps body, upper and lower garment of a person apart, each to a surface of its own.",
     )
-    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="a photograph of any size")
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="a photograph, or a folder of them")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder (made if missing)")
     parser.add_argument(
         "--mask",
@@ -107,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", metavar="W", help="folder or file of layered weights (default: the shipped ones)")
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 or mps (default: a GPU where there is one)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="the networks' arithmetic (default: float32)")
     parser.add_argument(
         "--size",
         metavar="PX",
@@ -114,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         default=384,
         help="longest side of the person's crop for the network, a multiple of 32 (default: %(default)s)",
     )
+    add_batch_arguments(parser)
     return parser
 
 

@@ -8,7 +8,7 @@ maps = model.predict("photo.jpg", mask="mask.png")  # a semantic mask: 0 backgro
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from apps.layered.surfaces import code_version, surfaces
 from bodymap.cropping import MULTIPLE, crop_of, resized
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, band_positions, bands, expand, fine_mask
+from bodymap.network.config import built
 from bodymap.photo import name_of, read_photo
 from bodymap.predictor import BodyMap
 from bodymap.surface import colour, points
@@ -82,13 +83,16 @@ class LayeredBodyMap:
         source: str | os.PathLike | None = None,
         *,
         device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
         bodymap: BodyMap | None = None,
         config: LayeredPredictorConfig | None = None,
     ) -> LayeredBodyMap:
         """Loads weights: nothing (the shipped ones), a folder (also a run's) or a file.
 
         Args:
-            bodymap: one that is loaded already; None: the one that the weights were trained upon.
+            dtype: of the networks' arithmetic, as BodyMap.from_pretrained takes it.
+            bodymap: one that is loaded already, with its own device and dtype; None: the one that the weights were
+                trained upon.
 
         Raises:
             UserError: no such weights, damaged ones, ones of another network or other surfaces; no such device.
@@ -102,8 +106,8 @@ class LayeredBodyMap:
             raise UserError(f'{found.path}: the configuration has no section "model", which describes the network.')
         model = from_dict(LayeredConfig, section, f"{found.path}: model")
         if bodymap is None:
-            bodymap = BodyMap.from_pretrained(model.base, device=device)
-        net = LayeredNet(model, bodymap.net.cse)
+            bodymap = BodyMap.from_pretrained(model.base, device=device, dtype=dtype)
+        net = built(lambda: LayeredNet(model, bodymap.net.cse))
         weights.load_into(net, found.tensors, source=found.path)
         return cls(net, bodymap, config)
 
@@ -183,7 +187,10 @@ class LayeredBodyMap:
 
     def _run(self, frame: _Frame) -> LayeredOutput:
         mask = torch.from_numpy(frame.mask)[None].to(self.device)
-        return self.net(look(self.bodymap.net.cse, frame.picture), frame.picture, mask)
+        with self.bodymap.arithmetic():
+            output = self.net(look(self.bodymap.net.cse, frame.picture), frame.picture, mask)
+        # what follows asks between pixels, and wants full precision
+        return LayeredOutput(**{field.name: getattr(output, field.name).float() for field in fields(output)})
 
     def _reading(self, frame: _Frame, output: LayeredOutput, name: str) -> Reading:
         """A layer on the crop: places wherever the layer may be, continued beyond."""
@@ -240,7 +247,8 @@ class _Frame:
         return cls(
             box=box,
             size=size,
-            picture=torch.from_numpy(resized(window, shape)).to(model.device).permute(2, 0, 1)[None].float() / 255,
+            picture=torch.from_numpy(np.array(resized(window, shape))).to(model.device).permute(2, 0, 1)[None].float()
+            / 255,
             mask=mask[grid].astype(np.int64),
             match=torch.from_numpy(match).to(model.device),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bodymap.config import check_ranges
 from bodymap.network.config import FusionConfig, HeadsConfig
 
 
@@ -32,6 +33,9 @@ class LayeredConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     heads: HeadsConfig = field(default_factory=lambda: HeadsConfig(hidden=192))
 
+    def __post_init__(self) -> None:
+        check_ranges(self, features=(1, 8192), fine=(1, 8192), edge=(1, 8192))
+
 
 @dataclass(frozen=True)
 class MaskConfig:
@@ -57,6 +61,10 @@ class MaskConfig:
     blob_share: float = 0.4
     swap_share: float = 0.12
 
+    def __post_init__(self) -> None:
+        check_ranges(self, **{name: (0, 1) for name in self.__dataclass_fields__ if name.endswith("_share")})
+        check_ranges(self, wobble=(0, 1000), grow=(0, 1000), blobs=(0, 1000))
+
 
 @dataclass(frozen=True)
 class LayeredDataConfig:
@@ -71,6 +79,11 @@ class LayeredDataConfig:
     shards: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, shares=(0, 1e9), seed=(0, 2**63 - 1))
+        if self.shares and (len(self.shares) != len(self.shards) or not sum(self.shares) > 0):
+            raise ValueError("shares are one a folder, and not all of them 0.")
 
 
 @dataclass(frozen=True)
@@ -104,3 +117,7 @@ class LayeredTaskConfig:
     better: float = 0.5
     masks: MaskConfig = field(default_factory=MaskConfig)
     losses: LayeredLosses = field(default_factory=LayeredLosses)
+
+    def __post_init__(self) -> None:
+        many = (1, 10_000_000)
+        check_ranges(self, pixels=many, geodesic_pixels=many, covered=(0, 1), better=(0, 1))

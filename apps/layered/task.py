@@ -32,6 +32,7 @@ from bodymap.errors import UserError
 from bodymap.losses.classification import classification_loss, part_weight
 from bodymap.losses.geodesic import geodesic_loss
 from bodymap.losses.layer import layer_loss
+from bodymap.network.config import built
 from bodymap.surface import colour, points
 
 
@@ -54,7 +55,7 @@ class LayeredTask:
         # apart from the model: the loop neither trains nor saves it
         self.coarse = load_coarse(model.base).to(memory_format=torch.channels_last)
         self.surfaces = surfaces()
-        self.model = LayeredNet(model, self.coarse)
+        self.model = built(lambda: LayeredNet(model, self.coarse))
 
     # ------------------------------------------------------------------------------------------------ the protocol
 

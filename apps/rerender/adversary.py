@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bodymap.config import check_ranges
+
 
 @dataclass(frozen=True)
 class AdversaryConfig:
@@ -24,6 +26,9 @@ class AdversaryConfig:
     begin_minutes: float = 10.0
     width: int = 32
     scales: int = 2
+
+    def __post_init__(self) -> None:
+        check_ranges(self, weight=(0, 1e9), matching=(0, 1e9), width=(1, 8192), scales=(1, 16))
 
 
 class Adversary(nn.Module):

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from apps.rerender.grain import continued_grain
 from apps.rerender.pattern import continued_pattern
+from bodymap.config import check_ranges
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES
 from bodymap.warping.atlas import Atlas, get_atlas
@@ -44,6 +45,11 @@ class CompletionConfig:
 
     size: int = 128
     channels: tuple[int, ...] = (48, 96, 160, 256)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, size=(8, 4096), channels=(1, 8192))
+        if not self.channels or self.size % 2 ** len(self.channels):
+            raise ValueError(f"size must be a multiple of 2 for each of channels, not {self.size}.")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, ra
 from apps.rerender.textures import TextureFolder
 from bodymap.config import to_dict
 from bodymap.errors import UserError
+from bodymap.network.config import built
 from bodymap.surface import Template, load_template
 from bodymap.training.schedule import Progress
 from bodymap.training.task import Batch
@@ -70,7 +71,7 @@ class CompletionTask:
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.template = template if template is not None else load_template()
         judge = Adversary(3 + 4, config.adversary) if config.adversary.weight > 0 else None
-        self.model = NetworkAndAdversary(CompletionNet(model, self.template), judge)
+        self.model = NetworkAndAdversary(built(lambda: CompletionNet(model, self.template)), judge)
         self.shipped = self.model.network
         self.features = Features(config.perceptual)
         self.covered = get_atlas(self.template, model.size).covered.float()[None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def check_export(path: Path) -> None:
 
     if path.suffix.lower() != ".glb":
         raise UserError(f"{path} must end in .glb: binary glTF is what is written.")
-    if not path.resolve().parent.is_dir():
+    if not Path(os.path.realpath(path)).parent.is_dir():
         raise UserError(f"The folder {path.parent} does not exist; create it, or choose another output.")
     if importlib.util.find_spec("trimesh") is None:
         raise UserError("--export needs the package trimesh: pip install 'bodymap[scans]'.")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from apps.rerender.completion import mirror_index
+from bodymap.config import check_ranges
 from bodymap.surface import Template
 from bodymap.training.task import Batch
 from bodymap.warping.atlas import get_atlas
@@ -45,6 +46,11 @@ class SpoilConfig:
     blur: float = 0.3
     noise: float = 0.03
     recolour: float = 0.5
+
+    def __post_init__(self) -> None:
+        chances = ("flip", "second", "holes", "stain", "blur", "recolour")
+        check_ranges(self, **dict.fromkeys(chances, (0, 1)), noise=(0, 1))
+        check_ranges(self, ragged=(0, 1000), shift=(0, 1000), stain_width=(0.001, 1000))
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bodymap.config import check_ranges
 from bodymap.metrics.image import lpips_network
 
 
@@ -25,6 +26,9 @@ class PerceptualConfig:
     crop: int = 128
     share: float = 1.0
     weights: str | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self, weight=(0, 1e9), crop=(16, 8192), share=(0, 1))
 
 
 class Features:

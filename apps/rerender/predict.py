@@ -8,6 +8,7 @@ python -m apps.rerender.predict PHOTO --motion walk.bvh -o walk.mp4 --export per
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in (options.photo, options.pose, scene, *options.also):
         if path is not None:
             open_image(path).close()
-            if path.resolve() == output.resolve():
+            if os.path.realpath(path) == os.path.realpath(output):
                 raise UserError(f"The output {output} would replace a photo that is read; choose another name.")
     if options.export is not None:
         from apps.rerender.export import check_export
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         bvh = read_bvh(options.motion)
     film = None if options.driving is None else open_film(options.driving)
-    if film is not None and film.path.resolve() == output.resolve():
+    if film is not None and os.path.realpath(film.path) == os.path.realpath(output):
         raise UserError(f"The output {output} would replace the film that is read; choose another name.")
     fps = options.fps or (_FPS if film is None else film.fps)
     find(options.weights)

@@ -65,9 +65,13 @@ def load_renderer(source: str | os.PathLike | None = None, template: Template | 
 
 def _load(source: str | os.PathLike, template: Template, build: Callable[[dict], Any]) -> Any:
     from bodymap import weights
+    from bodymap.network.config import built
 
     found = weights.load(source, template.code_version)
-    network = build(found.config.get("model", {}))
+    section = found.config.get("model", {})
+    if not isinstance(section, dict):
+        raise UserError(f'{found.path}: the section "model" of the configuration must hold keys and values.')
+    network = built(lambda: build(section))
     weights.load_into(network, found.tensors, source=found.path)
     return network.eval().requires_grad_(False)
 

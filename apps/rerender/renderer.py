@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apps.rerender.completion import block, even
+from bodymap.config import check_ranges
 from bodymap.warping.pyramid import push_pull_batch
 
 
@@ -31,6 +32,11 @@ class RendererConfig:
     channels: tuple[int, ...] = (32, 48, 96, 160, 224)
     texture_channels: tuple[int, ...] = (16, 32, 64, 128)
     size: int = 256
+
+    def __post_init__(self) -> None:
+        check_ranges(self, channels=(1, 8192), texture_channels=(1, 8192), size=(32, 4096))
+        if not self.channels or not self.texture_channels:
+            raise ValueError("channels and texture_channels must not be empty.")
 
 
 @dataclass(frozen=True)

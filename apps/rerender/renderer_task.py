@@ -16,7 +16,8 @@ from apps.rerender.partials import collate
 from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, random_crop
 from apps.rerender.renderer import RendererConfig, RendererNet
 from apps.rerender.views import ViewFolder
-from bodymap.config import to_dict
+from bodymap.config import check_ranges, to_dict
+from bodymap.network.config import built
 from bodymap.surface import Template, load_template
 from bodymap.training.schedule import Progress
 from bodymap.training.task import Batch
@@ -48,6 +49,9 @@ class RendererTaskConfig:
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
 
+    def __post_init__(self) -> None:
+        check_ranges(self, tint=(0, 0.9), zoom=(0, 0.9))
+
 
 class RendererTask:
     """See ``bodymap.training.task.Task``."""
@@ -66,7 +70,7 @@ class RendererTask:
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.template = template if template is not None else load_template()
         judge = Adversary(3 + 4, config.adversary) if config.adversary.weight > 0 else None
-        self.model = NetworkAndAdversary(RendererNet(model), judge)
+        self.model = NetworkAndAdversary(built(lambda: RendererNet(model)), judge)
         self.shipped = self.model.network
         self.features = Features(config.perceptual)
 

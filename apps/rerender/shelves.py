@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bodymap.errors import UserError
+from bodymap.files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,11 @@ def write_shelf(
     root = output_folder(folder)
     about = json.loads(json.dumps({"version": _VERSION, **asdict(settings)}))
     if (root / record).is_file():
-        if json.loads((root / record).read_text("utf-8")) != about:
+        try:
+            there = read_json(root / record)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{root / record} is damaged ({str(error)[:100]}); choose another folder.") from None
+        if there != about:
             raise UserError(f"{root} holds data of other settings; choose another folder.")
     else:
         with atomic_path(root / record) as temporary:
@@ -99,13 +104,20 @@ class Shelf:
 
     RECORD = ""
     COMMAND = ""
+    # name -> shape of a sample's arrays, all uint8; a number of the record where a text stands
+    ARRAYS: Mapping[str, tuple[int | str, ...]] = {}
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.record = json.loads((self.folder / self.RECORD).read_text("utf-8"))
+            self.record = read_json(self.folder / self.RECORD)
         except (OSError, ValueError):
             raise UserError(f"{folder} holds no such data; make some with {self.COMMAND} -o {folder}.") from None
+        if not isinstance(self.record, dict) or self.record.get("version") != _VERSION:
+            raise UserError(f"{self.folder / self.RECORD} is damaged or of another version; make the data again.")
+        sides = [side for shape in self.ARRAYS.values() for side in shape if isinstance(side, str)]
+        if any(type(self.record.get(side)) is not int or not 0 < self.record[side] <= 8192 for side in sides):
+            raise UserError(f"{self.folder / self.RECORD} is damaged; make the data again.")
         self._files: list = []
         self._starts = [0]
         if not self.refresh():
@@ -118,12 +130,28 @@ class Shelf:
         while (file := self.folder / file_name(len(self._files))).is_file():
             try:
                 handle = safe_open(file, framework="pt")
-            except SafetensorError as error:
+                count = self._count(handle)
+            except (SafetensorError, OSError, ValueError) as error:
                 raise UserError(f"{file} is damaged ({error}); delete it and make it again.") from None
             self._files.append(handle)
-            name = next(iter(handle.keys()))
-            self._starts.append(self._starts[-1] + handle.get_slice(name).get_shape()[0])
+            self._starts.append(self._starts[-1] + count)
         return self._starts[-1]
+
+    def _count(self, handle: Any) -> int:
+        """How many samples a file holds. Raises ValueError unless its arrays are what they must be."""
+        slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - not a dict
+        if set(slices) != set(self.ARRAYS):
+            raise ValueError(f"it holds {', '.join(sorted(slices)) or 'nothing'}")
+        counts = set()
+        for name, shape in self.ARRAYS.items():
+            count, *rest = slices[name].get_shape() or [0]
+            wanted = [self.record[side] if isinstance(side, str) else side for side in shape]
+            if rest != wanted or slices[name].get_dtype() != "U8":
+                raise ValueError(f"{name} is {slices[name].get_dtype()} {[count, *rest]}")
+            counts.add(count)
+        if len(counts) != 1 or not min(counts):
+            raise ValueError("its arrays have different lengths, or none")
+        return counts.pop()
 
     def __len__(self) -> int:
         return self._starts[-1]

@@ -136,6 +136,7 @@ class TextureFolder(Shelf):
     """The textures of a folder: index -> {"colour", "layer", "seen"} as ``make_person`` makes them."""
 
     RECORD, COMMAND = RECORD, "python -m apps.rerender.textures"
+    ARRAYS = {"colour": ("size", "size", 3), "layer": ("size", "size"), "seen": ("size", "size")}
 
     @property
     def size(self) -> int:

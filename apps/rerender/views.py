@@ -170,6 +170,12 @@ class ViewFolder(Shelf):
     """The views of a folder: index -> uint8 tensors as ``make_views`` makes them; grows with ``refresh``."""
 
     RECORD, COMMAND = RECORD, "python -m apps.rerender.views"
+    ARRAYS = {
+        **{name: (*SIZE, 3) for name in ("warped", "code", "image")},
+        **{name: SIZE for name in ("share", "mask", "alpha")},
+        "texture": (256, 256, 3),
+        "seen": (256, 256),
+    }
 
 
 def _make_file(people: range, settings: ViewSettings, pack: str | None, completion: str | None) -> list[dict]:

@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bodymap.errors import UserError
-from bodymap.files import atomic_path, output_folder
+from bodymap.files import atomic_path, output_folder, read_json
 from bodymap.types import Sample
 
 _VARIABLE = ("folder", "device")
@@ -59,6 +60,21 @@ class Settings:
         return f"{self.steps} steps" if self.steps else f"{self.minutes:g} minutes"
 
 
+def own_json(path: Path) -> dict[str, Any]:
+    """A record that these commands wrote.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        record = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({str(error)[:100]}); delete it, and it is made again.") from None
+    if not isinstance(record, dict):
+        raise UserError(f"{path} is not a record of these tables; delete it, and it is made again.")
+    return record
+
+
 def open_folder(settings: Settings) -> None:
     """Makes the folder, or checks that what is in it was made with the same settings.
 
@@ -71,7 +87,7 @@ def open_folder(settings: Settings) -> None:
     if settings.config:
         own["config_digest"] = hashlib.sha256(Path(settings.config).read_bytes()).hexdigest()
     own = json.loads(json.dumps(own))  # as it comes back
-    theirs = json.loads(path.read_text("utf-8")) if path.is_file() else own
+    theirs = own_json(path) if path.is_file() else own
     for name, value in own.items():
         if theirs.get(name) != value and not (name in _LATER and None in (value, theirs.get(name))):
             raise UserError(

@@ -3,7 +3,6 @@ stopped or killed goes on where it was: a training from its last checkpoint, a t
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bodymap.ablation import data, measures
-from bodymap.ablation.data import Settings
+from bodymap.ablation.data import Settings, own_json
 from bodymap.ablation.registry import TRAININGS, Row, Table, Training
 from bodymap.errors import UserError
 from bodymap.evaluation.progress import Progress
@@ -72,7 +71,7 @@ class Runner:
                 "figures": figures,
             }
             write_json(record, path)
-        return json.loads(path.read_text("utf-8"))
+        return own_json(path)
 
     def _check(self, row: Row, table: Table) -> None:
         """What is missing is told before anything is trained."""
@@ -143,7 +142,7 @@ class Runner:
                 "trained_parameters": trained,
             }
             write_json(cost, done)
-        return folder / "weights", json.loads(done.read_text("utf-8"))
+        return folder / "weights", own_json(done)
 
     def _config(self, training: Training) -> Any:
         from bodymap.config import load_config

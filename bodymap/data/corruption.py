@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from bodymap.config import check_ranges
+
 
 @dataclass(frozen=True)
 class CorruptionConfig:
@@ -32,6 +34,9 @@ class CorruptionConfig:
     patch: float = 0.3
     holes: float = 0.3
     empty: float = 0.08
+
+    def __post_init__(self) -> None:
+        check_ranges(self, **dict.fromkeys(self.__dataclass_fields__, (0, 1)))
 
 
 def corrupt(

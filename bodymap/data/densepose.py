@@ -7,8 +7,6 @@ people in a crop are left out of the silhouette: the mask says who the subject i
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from bodymap.densepose.annotations import Person, Picture, read_annotations
 from bodymap.densepose.dense import PseudoTruth, coarse_at
 from bodymap.densepose.mesh import MeshPoints
 from bodymap.errors import UserError
-from bodymap.files import atomic_path
+from bodymap.files import atomic_path, read_npz
 from bodymap.photo import read_photo
 from bodymap.surface import Template
 
@@ -215,9 +213,12 @@ class PseudoFile:
     def read(cls, path: Path, size: tuple[int, int]) -> PseudoFile:
         """Raises UserError: missing, damaged, or made for crops of another size."""
         try:
-            with np.load(path, allow_pickle=False) as raw:
-                found = cls(raw["triangle"], raw["barycentric"], raw["trust"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raw = read_npz(path)
+            found = cls(raw["triangle"], raw["barycentric"], raw["trust"])
+            kinds = [(array.ndim, array.dtype) for array in (found.triangle, found.barycentric, found.trust)]
+            if kinds != [(2, np.int16), (3, np.uint8), (2, np.uint8)]:
+                raise ValueError("arrays of other types or shapes")
+        except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f"The pseudo-truth {path} cannot be read ({str(error)[:80]}); make it with python -m bodymap.densify."
             ) from None

@@ -19,7 +19,6 @@ A folder without pictures whose subfolders have some is read as several sets. Gr
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bodymap.errors import UserError
+from bodymap.files import read_json
 from bodymap.types import LAYER_NAMES
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
@@ -191,7 +191,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             if missing:
                 raise UserError(f"{path} has no column {missing[0]!r}; its first line must name the columns.")
             return list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a csv table in UTF-8 ({error}).") from None
 
 
@@ -219,12 +219,14 @@ def _read_landmarks(folder: Path) -> dict[str, Float[np.ndarray, "landmark=33 4"
     if path is None:
         return {}
     try:
-        table = {name: np.array(rows, np.float64) for name, rows in json.loads(path.read_text("utf-8")).items()}
-    except (ValueError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        table = {name: np.array(rows, np.float64) for name, rows in read_json(path).items()}
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is not a table of landmarks in JSON ({error}).") from None
     for name, rows in table.items():
         if rows.shape != (33, 4):
             raise UserError(f"{path}: {name} must have 33 landmarks of 4 numbers, not {rows.shape}.")
+        if not np.isfinite(rows).all():
+            raise UserError(f"{path}: a landmark of {name} is not a finite number.")
     return table
 
 
@@ -232,13 +234,15 @@ def _read_grey(path: Path, size: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8; palette images give their indices; another size than the photo's takes the nearest pixel."""
     from PIL import Image
 
+    from bodymap.photo import DAMAGE, open_image
+
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image = image if image.mode in ("L", "P", "1") else image.convert("L")
             if image.mode == "1":
                 image = image.convert("L")
             if image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), Image.Resampling.NEAREST)
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path} cannot be read as an image ({error}).") from None

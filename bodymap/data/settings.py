@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bodymap.config import check_pairs, check_ranges
+
 # The networks work in patches and strides up to this
 SIZE_MULTIPLE = 32
 
@@ -50,6 +52,7 @@ class DataConfig:
     render: str = "auto"
 
     def __post_init__(self) -> None:
+        check_ranges(self, size=(16, 8192), views_per_person=(1, 10_000), seed=(0, 2**63 - 1))
         if self.render not in ("auto", "workers", "device"):
             raise ValueError(f"render must be auto, workers or device, not {self.render!r}.")
         if self.densepose and self.shards:
@@ -109,6 +112,13 @@ class AugmentConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_ranges(
+            self, size=(SIZE_MULTIPLE, 8192), scale=(0.01, 10), wide=(1, 10), zoom=(0.01, 10), slide=(0, 1),
+            aspect=(0, 0.9), rotation=(0, 7), brightness=(0, 100), contrast=(0, 100), channel=(0, 1),
+            saturation=(0, 100), hue=(0, 7), blur=(0, 100), resize=(0.01, 1), sharpen=(0, 100), noise=(0, 1),
+            cutouts=(0, 1000), seed=(0, 2**63 - 1),
+        )  # fmt: skip
+        check_pairs(self, "scale", "zoom", "brightness", "contrast", "saturation", "blur", "resize", "sharpen")
         if any(side < SIZE_MULTIPLE or side % SIZE_MULTIPLE for side in self.size):
             raise ValueError(f"size must be multiples of {SIZE_MULTIPLE}, not {self.size[0]} x {self.size[1]}.")
         for name in self.__dataclass_fields__:

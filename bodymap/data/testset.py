@@ -289,8 +289,10 @@ def stored_sequences(folder: str | os.PathLike) -> Iterator[StoredSequence]:
 
 
 def _read_record(root: Path, kind: str | None = None) -> dict[str, Any]:
+    from bodymap.files import read_json
+
     try:
-        record = json.loads((root / RECORD).read_text("utf-8"))
+        record = read_json(root / RECORD)
     except FileNotFoundError:
         made = f" {kind}" if kind else ""
         raise UserError(
@@ -300,9 +302,23 @@ def _read_record(root: Path, kind: str | None = None) -> dict[str, Any]:
         raise UserError(f"{root / RECORD} is damaged ({error}); make the test set again.") from None
     if not isinstance(record, dict) or record.get("format") != _FORMAT or record.get("version") != _VERSION:
         raise UserError(f"{root / RECORD} is not a test set that this version of bodymap can read.")
+    if not _is_record(record):
+        raise UserError(f"{root / RECORD} is damaged; make the test set again.")
     if kind is not None and record.get("kind") != kind:
         raise UserError(f"{root} holds a test set of {record.get('kind')}, not of {kind}.")
     return record
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether a record names its sets, or folders of sequences, as we write them."""
+    if record.get("kind") == "images":
+        sets = record.get("sets")
+        return isinstance(sets, dict) and all(type(count) is int for count in sets.values())
+    entries = record.get("sequences")
+    texts = ("folder", "name", "split")
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in texts) for entry in entries
+    )
 
 
 # -------------------------------------------------------------------------------------------------------- reference

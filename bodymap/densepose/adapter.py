@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +22,7 @@ from jaxtyping import Float, Int
 from bodymap.densepose.charts import CHART_PARTS, CHART_SIDE, CHARTS, ChartTable, check_table, read_chart_table
 from bodymap.densepose.mesh import BodyMesh, ClosestPoints, MeshPoints, in_order_of, read_obj
 from bodymap.errors import UserError, run_command
+from bodymap.files import read_npz
 from bodymap.surface import Template, load_template
 from bodymap.surface.parts import PART_SIDE
 from bodymap.types import PART_NAMES
@@ -178,24 +177,40 @@ def load_adapter(path: str | os.PathLike, template: Template | None = None) -> A
     if not path.is_file():
         raise UserError(f"There is no adapter at {path}; make one with python -m bodymap.densepose.adapter.")
     try:
-        with np.load(path, allow_pickle=False) as raw:
-            if str(raw["format"]) != FORMAT:
-                raise ValueError(f"its format is not {FORMAT!r}")
-            made_for = str(raw["code_version"])
-            names = ("body_vertex", "triangles", "chart", "uv", "vertices", "fitted")
-            arrays = {name: raw[name].astype(float if raw[name].dtype.kind == "f" else np.int64) for name in names}
+        raw = read_npz(path)
+        if str(raw["format"]) != FORMAT:
+            raise ValueError(f"its format is not {FORMAT!r}")
+        made_for = str(raw["code_version"])
+        arrays = {
+            name: _plain(raw[name], name, kind, width)
+            for name, (kind, width) in {
+                "body_vertex": ("u", None), "triangles": ("u", 3), "chart": ("u", None), "uv": ("f", 2),
+                "vertices": ("f", 3), "fitted": ("f", 3),
+            }.items()
+        }  # fmt: skip
         vertices, fitted = arrays.pop("vertices"), arrays.pop("fitted")
         table = ChartTable(**arrays)
         check_table(table)
         if len(vertices) <= table.body_vertex.max() or not (np.isfinite(vertices).all() and np.isfinite(fitted).all()):
             raise ValueError("a vertex is missing")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} is no adapter or damaged ({str(error)[:100]}); make it with python -m bodymap.densepose.adapter."
         ) from None
     if made_for != template.code_version or fitted.shape != tuple(template.vertices.shape):
         raise UserError(f"{path} was made for the template {made_for!r}, not {template.code_version!r}; make it again.")
     return Adapter(table, vertices, fitted, template)
+
+
+def _plain(array: np.ndarray, name: str, kind: str, width: int | None) -> np.ndarray:
+    """An array of the file as float64 or int64; ValueError unless it has the type and shape that are written."""
+    if (
+        array.dtype.kind != kind
+        or array.ndim != (1 if width is None else 2)
+        or array.shape[1:] != (width,)[: array.ndim - 1]
+    ):
+        raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    return array.astype(float if kind == "f" else np.int64)
 
 
 def body_in_order(table: ChartTable, path: str | os.PathLike) -> Float[np.ndarray, "bodyvertex xyz=3"]:

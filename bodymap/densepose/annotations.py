@@ -7,7 +7,6 @@ People without them are in the picture, but nobody knows their correspondence.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from bodymap.densepose import rle
 from bodymap.densepose.charts import CHARTS, COARSE_NAMES
 from bodymap.errors import UserError
+from bodymap.files import read_json
 
 GRID = 256  # pixels along a side of dp_masks
 SPAN = 255.0  # dp_x and dp_y across the box, as the official evaluator divides them
@@ -85,6 +85,10 @@ class Picture:
     people: tuple[Person, ...]
 
 
+class _Wrong(ValueError):
+    """What is wrong with an annotation, as the end of a sentence: it has ..."""
+
+
 def read_annotations(path: str | os.PathLike) -> list[Picture]:
     """Reads a DensePose-COCO file; pictures in the order of their ids, as the official evaluator takes them.
 
@@ -97,8 +101,8 @@ def read_annotations(path: str | os.PathLike) -> list[Picture]:
     if not path.is_file():
         raise UserError(f"There are no annotations at {path}; give a DensePose-COCO .json file.")
     try:
-        raw = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        raw = read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is no JSON or was cut off ({str(error)[:80]}); get the file again.") from None
     if not isinstance(raw, dict) or not all(isinstance(raw.get(name), list) for name in ("images", "annotations")):
         raise UserError(f"{path} has no lists images and annotations; give a DensePose-COCO .json file.")
@@ -119,8 +123,10 @@ def read_annotations(path: str | os.PathLike) -> list[Picture]:
             )
         try:
             people_of[entry["image_id"]].append(_person(entry))
-        except (ValueError, TypeError, OverflowError) as error:
+        except _Wrong as error:
             raise UserError(f"{path}: annotation {entry['id']} has {error}; get the file again.") from None
+        except (ValueError, TypeError, OverflowError) as error:
+            raise UserError(f"{path}: annotation {entry['id']} cannot be read ({error}); get the file again.") from None
     try:
         pictures = [
             Picture(entry["id"], Path(str(entry["file_name"])).name, (int(entry["height"]), int(entry["width"])),
@@ -154,28 +160,28 @@ def _person_categories(categories: Any) -> set | None:
 def _person(entry: dict) -> Person:
     box = tuple(float(value) for value in entry["bbox"])
     if len(box) != 4 or not np.isfinite(box).all() or box[2] < 0 or box[3] < 0:
-        raise ValueError("a box that is not x, y, width, height")
+        raise _Wrong("a box that is not x, y, width, height")
     area = float(entry.get("area", box[2] * box[3]))
     if not area >= 0:
-        raise ValueError("an area that is no number")
+        raise _Wrong("an area that is no number")
     truth = _truth(entry) if "dp_x" in entry else None
     return Person(int(entry["id"]), box, area, bool(entry.get("iscrowd", 0)), truth, entry.get("segmentation"))
 
 
 def _truth(entry: dict) -> PointTruth:
     if missing := [name for name in POINT_FIELDS if name not in entry]:
-        raise ValueError(f"dp_x but no {missing[0]}")
+        raise _Wrong(f"dp_x but no {missing[0]}")
     x, y, chart, u, v = (np.array(entry[name], float).reshape(-1) for name in POINT_FIELDS)
     if len({len(values) for values in (x, y, chart, u, v)}) != 1:
-        raise ValueError("dp_x, dp_y, dp_I, dp_U, dp_V of different lengths")
+        raise _Wrong("dp_x, dp_y, dp_I, dp_U, dp_V of different lengths")
     grid, uv = np.stack([x, y], 1), np.stack([u, v], 1)
     # each written so that NaN fails
     if not ((chart >= 1) & (chart <= CHARTS) & (chart == np.round(chart))).all():
-        raise ValueError("a dp_I outside 1..24")
+        raise _Wrong("a dp_I outside 1..24")
     if not ((uv >= 0) & (uv <= 1)).all():
-        raise ValueError("a dp_U or dp_V outside 0..1")
+        raise _Wrong("a dp_U or dp_V outside 0..1")
     if not ((grid >= 0) & (grid <= GRID)).all():
-        raise ValueError("a dp_x or dp_y outside its box (0..255)")
+        raise _Wrong("a dp_x or dp_y outside its box (0..255)")
     return PointTruth(grid, chart.astype(np.int64), uv, _coarse(entry.get("dp_masks")))
 
 
@@ -184,13 +190,13 @@ def _coarse(masks: Any) -> UInt8[np.ndarray, "256 256"] | None:
     if not masks:
         return None
     if not isinstance(masks, list) or len(masks) >= len(COARSE_NAMES):
-        raise ValueError("more than 14 dp_masks")
+        raise _Wrong("more than 14 dp_masks")
     out = np.zeros((GRID, GRID), np.uint8)
     for index, mask in enumerate(masks, start=1):
         if mask:
             decoded = rle.decode(mask)
             if decoded.shape != out.shape:
-                raise ValueError(f"a dp_mask of {decoded.shape[0]} x {decoded.shape[1]} instead of 256 x 256")
+                raise _Wrong(f"a dp_mask of {decoded.shape[0]} x {decoded.shape[1]} instead of 256 x 256")
             out[decoded] = index
     return out
 

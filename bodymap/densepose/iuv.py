@@ -26,7 +26,7 @@ from bodymap.densepose.charts import CHARTS
 from bodymap.densepose.mesh import MeshPoints
 from bodymap.densepose.scoring import box_of
 from bodymap.errors import UserError
-from bodymap.files import atomic_path
+from bodymap.files import atomic_path, read_npz
 from bodymap.types import Correspondence
 
 
@@ -125,8 +125,7 @@ def read_detection(path: str | os.PathLike, size: tuple[int, int]) -> ChartDetec
     if not path.is_file():
         raise UserError(f"There is no detection at {path}.")
     try:
-        with np.load(path, allow_pickle=False) as raw:
-            arrays = {name: raw[name] for name in raw.files}
+        arrays = read_npz(path)
         score = float(arrays.get("score", 1.0))
         box = np.asarray(arrays["box"], float).reshape(4) if "box" in arrays else None
         if "vertex" in arrays:

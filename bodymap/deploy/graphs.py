@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,6 +11,7 @@ from jaxtyping import Float32, Int
 
 from bodymap.config import from_dict
 from bodymap.errors import UserError
+from bodymap.files import read_json, read_npz
 from bodymap.finding import PredictorConfig
 
 FORMAT = "bodymap-onnx"
@@ -69,6 +69,7 @@ class Graphs:
             if not (self.folder / file_of(graph, precision)).is_file():
                 hint = "; export with --int8" if precision == "int8" and graph in NETWORKS else "; export again"
                 raise UserError(f"{self.folder} lacks {file_of(graph, precision)}{hint}.")
+        self._outer, self._codes = self._tables()
         self._settings = onnxruntime.SessionOptions()
         self._settings.log_severity_level = 3
         self._settings.intra_op_num_threads = threads
@@ -78,7 +79,7 @@ class Graphs:
     def _describe(self) -> dict:
         path = self.folder / DESCRIPTION
         try:
-            description = json.loads(path.read_text(encoding="utf-8"))
+            description = read_json(path)
         except FileNotFoundError:
             raise UserError(f"{self.folder} holds no exported networks; python -m bodymap.export makes them.") from None
         except (OSError, ValueError) as error:
@@ -87,7 +88,25 @@ class Graphs:
             raise UserError(f"{path} does not describe exported networks of bodymap; export again.")
         if description.get("version") != VERSION:
             raise UserError(f"{path} has version {description.get('version')}, this one reads {VERSION}; export again.")
+        if not isinstance(description.get("code_version"), str) or not isinstance(description.get("predictor"), dict):
+            raise UserError(f"{path} is damaged; export again.")
         return description
+
+    def _tables(self) -> tuple[Int[np.ndarray, " outer"], Float32[np.ndarray, "outer rgb=3"]]:
+        """The vertices that can be seen from outside, and their code."""
+        path = self.folder / TABLES
+        try:
+            tables = read_npz(path)
+            outer, codes = tables["outer"], tables["outer_code"]
+            if outer.ndim != 1 or outer.dtype.kind not in "iu" or codes.shape != (len(outer), 3) or len(outer) < 2:
+                raise ValueError("arrays of other shapes")
+            if codes.dtype.kind != "f" or not np.isfinite(codes).all() or outer.min() < 0:
+                raise ValueError("values out of range")
+        except FileNotFoundError:
+            raise UserError(f"{self.folder} lacks {TABLES}; export again.") from None
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is damaged ({str(error)[:100]}); export again.") from None
+        return outer, codes
 
     def run(self, graph: str, *inputs: np.ndarray) -> list[np.ndarray]:
         """The outputs of one graph."""
@@ -121,8 +140,6 @@ class Graphs:
         if self._tree is None:
             from scipy.spatial import cKDTree
 
-            with np.load(self.folder / TABLES) as tables:
-                self._outer = tables["outer"]
-                self._tree = cKDTree(tables["outer_code"])
+            self._tree = cKDTree(self._codes)
         near: Int[np.ndarray, "point 2"] = self._outer[self._tree.query(colours, k=2)[1]]
         return self.run_blocks("surface", colours, near)

@@ -47,7 +47,7 @@ def read_mask(
     if hasattr(source, "numpy") and hasattr(source, "dim"):  # a torch tensor, without importing torch
         return check_mask(_binary(source.detach().cpu().numpy()), size, "The mask")
 
-    from bodymap.photo import name_of, open_image, read_photo
+    from bodymap.photo import DAMAGE, name_of, open_image, read_photo
 
     image = open_image(source)
     title = f"The mask {name_of(source)}"
@@ -62,7 +62,7 @@ def read_mask(
             values = np.asarray(image)
             if values.dtype == bool or values.max() <= 1:
                 return check_mask(values > 0, size, title)
-    except (OSError, SyntaxError, ValueError) as error:
+    except DAMAGE as error:
         raise UserError(f"{title} is damaged and cannot be read ({str(error)[:100]}).") from None
     return check_mask(read_photo(image).max(axis=2) > 127, size, title)
 

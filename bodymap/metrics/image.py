@@ -93,13 +93,13 @@ def lpips_network(net: str, weights: Path | None):
             raise UserError(
                 f"LPIPS could not fetch the {net} network ({error}); give its safetensors file instead."
             ) from None
-    from safetensors.torch import load_file
+    from bodymap.files import read_safetensors
 
     # pnet_rand: do not fetch what is overwritten below
     model = lpips.LPIPS(net=net, spatial=True, verbose=False, pretrained=False, pnet_rand=True)
     try:
-        given = load_file(weights)
-    except Exception as error:  # safetensors has an error class of its own for each way a file can be broken
+        given = read_safetensors(weights)[0]
+    except (OSError, ValueError) as error:
         raise UserError(f"{weights} cannot be read as safetensors ({error}).") from None
     # lpips cuts torchvision's "features" into slices but keeps the layers' numbers
     wanted = {

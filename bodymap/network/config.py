@@ -5,13 +5,26 @@ Read and written by ``bodymap.config`` (the ``model:`` section of a YAML file). 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from bodymap.config import from_dict, to_dict
+from bodymap.config import check_ranges, from_dict, to_dict
+from bodymap.errors import UserError
 
 # The architecture of timm that a kind means when no name is given.
+Network = TypeVar("Network")
+
+
+def built(build: Callable[[], Network]) -> Network:
+    """What ``build`` makes of a configuration; what libraries say of sizes that do not fit becomes a UserError."""
+    try:
+        return build()
+    except (ValueError, RuntimeError, TypeError, LookupError, MemoryError, ZeroDivisionError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"No network can be built from this configuration of its model ({reason}).") from None
+
+
 DEFAULT_NAMES = {"tiny_vit": "tiny_vit_5m_224", "resnet": "resnet34", "efficientnet": "efficientnet_lite0"}
 
 
@@ -51,6 +64,10 @@ class BackboneConfig:
     width: int = 16
 
     def __post_init__(self):
+        check_ranges(
+            self, dim=(1, 8192), depth=(1, 128), heads=(1, 128), grid=(1, 512), channels=(1, 8192), strides=(1, 64),
+            width=(1, 1024), patch=(1, 256),
+        )  # fmt: skip
         if self.dim % self.heads:
             raise ValueError(f"dim ({self.dim}) must be a multiple of heads ({self.heads})")
         if self.patch < 1 or self.patch & (self.patch - 1):
@@ -102,6 +119,12 @@ class CSEConfig:
     context: int = 128
     candidates: int = 8
 
+    def __post_init__(self):
+        check_ranges(
+            self, dim=(1, 1024), sigma=(1e-4, 100), lateral=(1, 8192), merge16=(1, 8192), merge8=(1, 8192),
+            merge4=(1, 8192), context=(1, 8192), candidates=(1, 256),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class FusionConfig:
@@ -114,6 +137,9 @@ class FusionConfig:
 
     kind: Literal["sum", "concat"] = "sum"
     units: int = 1
+
+    def __post_init__(self):
+        check_ranges(self, units=(0, 64))
 
 
 @dataclass(frozen=True)
@@ -130,12 +156,18 @@ class DecoderConfig:
     fine: int = 32
     guidance: int = 16
 
+    def __post_init__(self):
+        check_ranges(self, features=(1, 8192), fine=(1, 8192), guidance=(1, 8192))
+
 
 @dataclass(frozen=True)
 class HeadsConfig:
     """``hidden``: width of the layer between a pixel's features and its 768 scores."""
 
     hidden: int = 64
+
+    def __post_init__(self):
+        check_ranges(self, hidden=(1, 8192))
 
 
 @dataclass(frozen=True)
@@ -156,6 +188,9 @@ class ModelConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     heads: HeadsConfig = field(default_factory=HeadsConfig)
+
+    def __post_init__(self):
+        check_ranges(self, correspondence_channels=(1, 256))
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> ModelConfig:

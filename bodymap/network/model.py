@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bodymap.network.backbones import build_backbone, normalise_image
-from bodymap.network.config import ModelConfig
+from bodymap.network.config import ModelConfig, built
 from bodymap.network.cse import CSEOutput, CSEStage, correspondence_image, evidence_at, mask_from_foreground
 from bodymap.network.decoder import Decoder
 from bodymap.network.fusion import Fusion
@@ -148,5 +148,9 @@ class BodyMapNet(nn.Module):
 
 
 def build_model(config: ModelConfig, template: Template) -> BodyMapNet:
-    """The network with random weights, for the template's samples and code; nothing is downloaded."""
-    return BodyMapNet(config, template.sample_eigenvectors, template.sample_code, template.sample_mirror)
+    """The network with random weights, for the template's samples and code; nothing is downloaded.
+
+    Raises:
+        UserError: sizes that do not go together, or more than there is memory for.
+    """
+    return built(lambda: BodyMapNet(config, template.sample_eigenvectors, template.sample_code, template.sample_mirror))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bodymap.errors import UserError
-from bodymap.files import atomic_path
+from bodymap.files import atomic_path, parse_json, read_safetensors
 from bodymap.people.pack import (
     BASE_VERTICES,
     KIND_LAYER,
@@ -89,12 +90,12 @@ def write_pack(pack: Pack, path: Path) -> None:
             tensors[f"panorama/{number}/radiance"] = np.clip(panorama.radiance, 0, 65504).astype(half)
     for key, data in pack.images.items():
         tensors[f"image/{key}"] = np.asarray(data, np.uint8)
-    text = ("name", "kind", "texture", "alpha", "licence", "split", "gender", "source", "scales")
+    told = ("name", "kind", "texture", "alpha", "licence", "split", "gender", "source", "scales")
     items = {
         "bones": {"labels": pack.bones.labels, "parents": pack.bones.parents},
         "traits": traits,
         "shape_split": pack.shape_split,
-        "garments": [{key: getattr(g, key) for key in text} for g in pack.garments],
+        "garments": [{key: getattr(g, key) for key in told} for g in pack.garments],
         "skins": [vars(s) for s in pack.skins],
         "eyes": [vars(s) for s in pack.eyes],
         "panoramas": [{k: v for k, v in vars(p).items() if k != "radiance"} for p in pack.panoramas],
@@ -103,10 +104,20 @@ def write_pack(pack: Pack, path: Path) -> None:
         "face": pack.face.names,
         "notes": dict(pack.notes),
     }
-    metadata = {"format": FORMAT, "version": VERSION, "items": json.dumps(items, separators=(",", ":"), sort_keys=True)}
     tensors = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+    text = json.dumps(items, separators=(",", ":"), sort_keys=True)
+    metadata = {"format": FORMAT, "version": VERSION, "items": text, "checksum": _checksum(tensors, text)}
     with atomic_path(path) as temporary:
         temporary.write_bytes(_same_bytes(save(tensors, metadata)))
+
+
+def _checksum(tensors: dict[str, np.ndarray], items: str) -> str:
+    """SHA-256 over everything that people are made from."""
+    total = hashlib.sha256(items.encode())
+    for name in sorted(tensors):
+        total.update(f"{name} {tensors[name].dtype} {tensors[name].shape}\n".encode())
+        total.update(np.ascontiguousarray(tensors[name]))
+    return total.hexdigest()
 
 
 def _same_bytes(file: bytes) -> bytes:
@@ -121,23 +132,22 @@ def _same_bytes(file: bytes) -> bytes:
 
 def read_pack(path: Path) -> Pack:
     """See ``Pack.load``."""
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise UserError(f"There is no people pack at {path}; build one with python -m bodymap.people.assets --help.")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise UserError(f"{path} is not a people pack (its format is {metadata.get('format', 'not given')!r}).")
-            if metadata.get("version") != VERSION:
-                raise UserError(
-                    f"{path} is a people pack of version {metadata.get('version')}, this program reads version "
-                    f"{VERSION}; build it again with python -m bodymap.people.assets."
-                )
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-        pack = _assemble(tensors, json.loads(metadata["items"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        tensors, metadata = read_safetensors(path, "np")
+        if metadata.get("format") != FORMAT:
+            raise UserError(f"{path} is not a people pack (its format is {metadata.get('format', 'not given')!r}).")
+        if metadata.get("version") != VERSION:
+            raise UserError(
+                f"{path} is a people pack of version {metadata.get('version')}, this program reads version "
+                f"{VERSION}; build it again with python -m bodymap.people.assets."
+            )
+        # packs of before have none
+        if "checksum" in metadata and metadata["checksum"] != _checksum(tensors, metadata["items"]):
+            raise ValueError("its checksum does not match")
+        pack = _assemble(tensors, parse_json(metadata["items"]))
+    except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"The people pack {path} is damaged or incomplete ({reason[:120]}); build it again.") from None
     return pack
@@ -228,6 +238,8 @@ def check(pack: Pack) -> None:
         _require(array.shape == shape, f"{name} is {array.shape}, not {shape}")
         _require(array.dtype.kind != "f" or bool(np.isfinite(array).all()), f"{name} is not finite")
     _require(n == BASE_VERTICES, f"{n} base vertices, not {BASE_VERTICES}")
+    low, high = pack.base_vertices.min(0), pack.base_vertices.max(0)
+    _require(bool((high - low > 0.1).all() and (high - low < 20).all()), "the body is no person's size")
     _require(len(pack.shape_split) == len(pack.shape_traits), "shape_split has the wrong length")
     _require(len(pack.bones.parents) == j and all(p < b for b, p in enumerate(pack.bones.parents)), "bone parents")
     _require(_inside(pack.skin_index, j) and _inside(pack.pose_bones, j), "a bone index is out of range")

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from bodymap.errors import UserError
+
 
 class Average:
     """The exponential moving average of a network's state: a_n = d_n a_{n-1} + (1 - d_n) w_n.
@@ -52,7 +54,15 @@ class Average:
                 module.training = was
 
     def load(self, tensors: dict[str, Tensor], updates: int) -> None:
-        """Goes on from a saved average; names and shapes must be those of the network."""
+        """Goes on from a saved average; names and shapes must be those of the network.
+
+        Raises:
+            UserError: they are not.
+        """
         for name, tensor in self.tensors.items():
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                raise UserError(
+                    f"The checkpoint's average has no fitting \"{name}\"; start again from the run's weights."
+                )
             tensor.copy_(tensors[name])
         self.updates = updates

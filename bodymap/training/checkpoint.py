@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bodymap.errors import UserError
-from bodymap.files import atomic_folder, recover_folder
+from bodymap.files import atomic_folder, read_json, read_safetensors, recover_folder
 from bodymap.training.average import Average
 from bodymap.weights import load_into
 
@@ -105,20 +104,41 @@ def read_state(folder: str | os.PathLike) -> RunState:
     folder = Path(folder)
     recover_folder(folder)
     try:
-        content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        content = read_json(folder / "state.json")
     except FileNotFoundError:
         raise UserError(f"{folder} holds no checkpoint to continue from; start the run without resuming it.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / 'state.json'} is damaged ({error}); start again from the run's weights.") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
         raise UserError(f"{folder / 'state.json'} is not a checkpoint that this version of bodymap can read.")
+    state = _state_of(content, folder / "state.json")
     for name, size in content["sizes"].items():
         file = folder / f"{name}.safetensors"
         found = file.stat().st_size if file.is_file() else None
         if found != size:
             what = "is missing" if found is None else f"has {found} bytes instead of {size}"
             raise UserError(f"{file} {what}; start again from the weights of the run.")
-    return RunState(**{name: content[name] for name in RunState.__dataclass_fields__})
+    return state
+
+
+def _state_of(content: dict[str, Any], file: Path) -> RunState:
+    """The numbers in a state.json; its sizes are those of FILES.
+
+    Raises:
+        UserError: something is missing, or of another type or sign.
+    """
+    try:
+        values = {name: content[name] for name in RunState.__dataclass_fields__}
+        for name, value in values.items():
+            known = dict if name == "source" else (int, float) if name == "minutes" else int
+            if not isinstance(value, known) or isinstance(value, bool) or (known is not dict and not 0 <= value < 1e15):
+                raise ValueError(f"{name} is {str(value)[:60]!r}")
+        if not isinstance(content["sizes"], dict) or set(content["sizes"]) != set(FILES):
+            raise ValueError("the sizes of the files are not there")
+    except (KeyError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise UserError(f"{file} is damaged ({reason}); start again from the run's weights.") from None
+    return RunState(**values)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
@@ -150,6 +170,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
         if name not in numbers:
             raise UserError(f'The checkpoint\'s optimiser knows a parameter "{name}" that is not trained now.')
         state.setdefault(numbers[name], {})[entry] = tensor
+    _check_moments(optimizer, state)
     optimizer.load_state_dict({"state": state, "param_groups": content["param_groups"]})
     # the fused kernels of a GPU want the moments in their parameter's memory layout
     for parameter, entries in optimizer.state.items():
@@ -158,8 +179,18 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
                 entries[name] = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
 
 
+def _check_moments(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    """A parameter has all of the optimiser's entries or none, each of its own shape or a single number."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    every = {entry for entries in state.values() for entry in entries}
+    for number, entries in state.items():
+        shapes = {tensor.shape for tensor in entries.values()}
+        if entries.keys() != every or not shapes <= {parameters[number].shape, torch.Size([])}:
+            raise UserError("The optimizer.safetensors is damaged; start again from the weights of the run.")
+
+
 def _read(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
+        return read_safetensors(file)[0]
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged ({error}); start again from the weights of the run.") from None

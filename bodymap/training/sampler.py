@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bodymap.errors import UserError
+
 
 class Sampler(Protocol):
     """Slot -> index, plus what must be kept to go on."""
@@ -62,7 +64,17 @@ class Shuffled:
         return {"sizes": [list(entry) for entry in self.sizes]}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.sizes = [(int(start), int(size)) for start, size in state["sizes"]]
+        try:
+            sizes = [(int(start), int(size)) for start, size in state["sizes"]]
+            starts = [start for start, _ in sizes]
+            whole = starts[:1] == [0] and starts == sorted(starts) and all(size > 0 for _, size in sizes)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            whole = False
+        if not whole:
+            raise UserError(
+                "The order of the data in the checkpoint is damaged; start again from the weights of the run."
+            )
+        self.sizes = sizes
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bodymap.config import check_ranges
 from bodymap.errors import UserError
 from bodymap.files import previous_folder
 
@@ -56,6 +57,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         # That one of steps and max_minutes is there is for ``train`` to insist on: defaults must be constructible
+        check_ranges(
+            self, warmup_steps=(0, 2**40), rate=(0, 1e6), weight_decay=(0, 1e6), betas=(0, 0.999999), clip=(0, 1e30),
+            batch_size=(1, 100_000), accumulate=(1, 100_000), workers=(0, 4096), seed=(0, 2**63 - 1),
+            threads=(0, 4096), save_minutes=(0, 1e9), preview_minutes=(0, 1e9), evaluate_minutes=(0, 1e9),
+        )  # fmt: skip
         for name in ("batch_size", "accumulate", "log_steps", "max_bad_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1.")

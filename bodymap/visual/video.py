@@ -30,7 +30,7 @@ def check_film(path: str | os.PathLike) -> Path:
         raise UserError(f"{path} must end in one of {', '.join(ENDINGS)}: the ending chooses the film's format.")
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file in it.")
-    if not path.resolve().parent.is_dir():
+    if not Path(os.path.realpath(path)).parent.is_dir():
         raise UserError(f"The folder {path.parent} does not exist; create it, or choose another output.")
     return path
 

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from apps.layered.canonical import canonical
 from apps.layered.cloth.garments import Garment
 from bodymap.errors import UserError
-from bodymap.files import atomic_path
+from bodymap.files import atomic_path, parse_json, read_safetensors
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.rotations import matrix_from_quaternion, quaternion_from_matrix
 from bodymap.people.shape import Body
@@ -189,19 +190,53 @@ def read_sequence(path: str | Path) -> ClothSequence:
     Raises:
         UserError: the file is missing, damaged, or something else.
     """
-    from safetensors import safe_open
-
     try:
-        with safe_open(str(path), "np") as file:
-            metadata = file.metadata() or {}
-            raw = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        raw, metadata = read_safetensors(path, "np")
     except FileNotFoundError:
         raise UserError(f"The sequence {path} does not exist; simulate it or give another path.") from None
-    except Exception as error:
-        raise UserError(f"The sequence {path} cannot be read ({error}); simulate it again.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"The sequence {path} cannot be read ({error}); delete it and simulate it again.") from None
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} is not a cloth sequence of this version; simulate it again.")
-    about = json.loads(metadata["about"])
+    try:
+        about = parse_json(metadata["about"])
+        check_arrays(raw, about)
+        return _assembled(raw, about)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)[:120]
+        raise UserError(f"The sequence {path} is damaged ({reason}); delete it and simulate it again.") from None
+
+
+def check_arrays(raw: dict[str, np.ndarray], about: dict) -> None:
+    """Raises KeyError or ValueError unless the arrays of a sequence fit each other and every index has its place."""
+    frames, bones, moving = len(raw["lift"]), len(raw["heads"]), len(raw["bones"])
+    shapes = {"skin": (SKIN_VERTICES, 3), "heads": (bones, 3), "coefficients": (None,), "bones": (moving,),
+              "rotations": (frames, moving, 4), "lift": (frames,)}  # fmt: skip
+    limits = {"bones": bones}
+    for k, garment in enumerate(about["garments"]):
+        if garment["layer"] not in ("upper", "lower"):
+            raise ValueError(f"there is no layer {garment['layer']!r}")
+        count, flat = len(raw[f"{k}.rest"]), len(raw[f"{k}.uv"])
+        faces, held = len(raw[f"{k}.triangles"]), len(raw[f"{k}.held"])
+        shapes |= {f"{k}.rest": (count, 3), f"{k}.triangles": (faces, 3), f"{k}.uv": (flat, 2),
+                   f"{k}.uv_triangles": (faces, 3), f"{k}.place": (count,), f"{k}.corner": (count, 3),
+                   f"{k}.held": (held,), f"{k}.first": (count, 3), f"{k}.deltas": (frames - 1, count, 3)}  # fmt: skip
+        limits |= {f"{k}.triangles": count, f"{k}.uv_triangles": flat, f"{k}.held": count,
+                   f"{k}.place": len(canonical(garment["layer"]).surface.triangles)}  # fmt: skip
+    for name, shape in shapes.items():
+        array = raw[name]
+        wanted = tuple(have if want is None else want for want, have in zip(shape, array.shape, strict=False))
+        if len(array.shape) != len(shape) or array.shape != wanted:
+            raise ValueError(f"{name} is {array.shape}, not {shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
+        if name in limits and array.size and not (0 <= array.min() and array.max() < limits[name]):
+            raise ValueError(f"an index in {name} is out of range")
+    if frames < 1:
+        raise ValueError("it has no frames")
+
+
+def _assembled(raw: dict[str, np.ndarray], about: dict) -> ClothSequence:
     bones = len(raw["heads"])
     local = np.tile(np.eye(3, dtype=np.float32), (len(raw["lift"]), bones, 1, 1))
     local[:, raw["bones"].astype(int)] = matrix_from_quaternion(raw["rotations"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from bodymap.data.batch import Compact, compact
 from bodymap.data.shards.index import DAMAGED, FORMAT, VERSION
 from bodymap.errors import UserError
-from bodymap.files import sort_safetensors_header
+from bodymap.files import parse_json, sort_safetensors_header
 from bodymap.types import Sample
 
 _KINDS = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "F32": np.float32}
@@ -41,18 +40,18 @@ class ArrayShard:
     MOST_OPEN = 64
 
     def __init__(self, file: Path, count: int) -> None:
-        content = np.memmap(file, np.uint8, "r")
         self.arrays: dict[str, Any] = {}
         try:
+            content = np.memmap(file, np.uint8, "r")
             length = int(content[:8].view(np.uint64)[0])
-            header = json.loads(bytes(content[8 : 8 + length]))
+            header = parse_json(bytes(content[8 : 8 + length]).decode("utf-8"))
             header.pop("__metadata__", None)
             for name, entry in header.items():
                 start, stop = (8 + length + offset for offset in entry["data_offsets"])
                 self.arrays[name] = content[start:stop].view(_KINDS[entry["dtype"]]).reshape(entry["shape"])
                 if len(self.arrays[name]) != count:
                     raise ValueError(f"{len(self.arrays[name])} samples instead of {count}")
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(DAMAGED.format(f"{file} ({error})")) from None
 
     def __getitem__(self, place: int) -> Compact:

@@ -7,24 +7,19 @@ keeps the index, gives a failed task to another try, and checks that what a mach
 from __future__ import annotations
 
 import functools
-import logging
-import os
 import pickle
 import platform
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bodymap.cluster import LOCAL, connected
 from bodymap.data.shards.index import fault, sha256
 from bodymap.errors import UserError
 
 if TYPE_CHECKING:
     from bodymap.data.shards.writing import Make, Task
-
-LOCAL = "local"
-NO_RAY = "Making shards on several machines needs Ray; pip install bodymap[cluster]."
 
 
 @dataclass(frozen=True)
@@ -54,46 +49,10 @@ def run_tasks(
         UserError: Ray is not installed or not there; a shard failed ``attempts`` times; a machine lacks a file or does
             not share the folder.
     """
-    try:
-        import ray
-    except ImportError:
-        raise UserError(NO_RAY) from None
     if not tasks:
         return
-    ours = not ray.is_initialized()
-    if ours:
-        _connect(ray, cluster)
-    try:
+    with connected(cluster.address, cluster.cpus, "Making shards") as ray:
         yield from _run(ray, make, tasks, cluster, say)
-    finally:
-        if ours:
-            ray.shutdown()  # ends what still runs
-
-
-def _connect(ray: Any, cluster: Cluster) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
-        if cluster.address == LOCAL:
-            ray.init(LOCAL, num_cpus=cluster.cpus, include_dashboard=False, **quiet)
-        else:
-            _knock(cluster.address)
-            ray.init(cluster.address, **quiet)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(
-            f"There is no Ray cluster at {cluster.address} ({reason}); start one with ray start --head, or use "
-            f"--ray {LOCAL}."
-        ) from None
-
-
-def _knock(address: str) -> None:
-    """Ray itself waits for a silent address for more than ten minutes."""
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", "")
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _run(

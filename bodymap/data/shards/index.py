@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bodymap.errors import UserError
-from bodymap.files import atomic_path
+from bodymap.files import atomic_path, read_json
 
 FORMAT = "bodymap-shards"
 VERSION = 1
@@ -56,7 +56,7 @@ def read_index(folder: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(folder) / INDEX
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_json(path)
     except FileNotFoundError:
         raise UserError(f"{folder} holds no shards; make some with python -m bodymap.data.shards.") from None
     except (OSError, ValueError) as error:
@@ -75,12 +75,29 @@ def settings_of(index: dict[str, Any], path: Path) -> ShardSettings:
     """
     try:
         settings = ShardSettings(**{**index["settings"], "size": tuple(index["settings"]["size"])})
-        settings_known = settings.format in FORMATS and isinstance(index["shards"], dict)
-    except (KeyError, TypeError):
+        whole = [*settings.size, settings.per_shard, settings.views_per_person, settings.seed]
+        settings_known = (
+            settings.format in FORMATS
+            and len(settings.size) == 2
+            and all(type(value) is int and 0 <= value < 2**63 for value in whole)
+            and min(*settings.size, settings.per_shard) > 0
+            and all(_is_entry(number, entry) for number, entry in index["shards"].items())
+        )
+    except (KeyError, TypeError, AttributeError):
         settings_known = False
     if not settings_known:
         raise UserError(f"{path} is not an index that this version of bodymap can read.")
     return settings
+
+
+def _is_entry(number: str, entry: Any) -> bool:
+    """Whether a shard's entry says what it must."""
+    return (
+        number.isdecimal()
+        and isinstance(entry, dict)
+        and isinstance(entry.get("sha256"), str)
+        and all(type(entry.get(name)) is int and entry[name] > 0 for name in ("count", "bytes"))
+    )
 
 
 def open_index(folder: Path, settings: ShardSettings) -> dict[str, Any]:

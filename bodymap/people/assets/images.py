@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from bodymap.errors import UserError
+from bodymap.files import read_npz
 from bodymap.people.assets.lookup import files_below
 from bodymap.people.assets.makehuman import Licences
 
@@ -119,11 +120,11 @@ def read_panorama(path: Path, licences: Licences, quality: int = 75) -> Panorama
     radiance = None
     for archive in sorted(path.parent.glob("radiance*.npz")):
         try:
-            with np.load(archive, allow_pickle=False) as arrays:
-                if path.stem in arrays:
-                    radiance = shrink(arrays[path.stem].astype(np.float32))
-                    if radiance.ndim != 3 or radiance.shape[2] != 3 or not np.isfinite(radiance).all():
-                        raise ValueError("not a picture")
+            arrays = read_npz(archive, most=4 << 30)
+            if path.stem in arrays:
+                radiance = shrink(arrays[path.stem].astype(np.float32))
+                if radiance.ndim != 3 or radiance.shape[2] != 3 or not np.isfinite(radiance).all():
+                    raise ValueError("not a picture")
         except _DAMAGE:
             raise UserError(f"The radiance file {archive} cannot be read.") from None
     return PanoramaFile(path.stem, _webp(image, quality), radiance, licences.of(path))

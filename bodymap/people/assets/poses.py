@@ -84,6 +84,9 @@ def read_bvh(path: Path) -> Bvh:
         raise UserError(f"{path} is not a complete .bvh motion.") from None
     if not len(frames) or not np.isfinite(frames).all():
         raise UserError(f"{path} is not a complete .bvh motion.")
+    # in whatever unit: a bone is not longer than a thousand kilometres
+    if not 1e-6 <= frame_time <= 1e6 or not (np.abs(offsets) <= 1e9).all():
+        raise UserError(f"{path} is not a sound .bvh motion: its frame time or an offset is no sensible number.")
     return Bvh(tuple(names), tuple(parents), np.array(offsets), tuple(channels), frames, frame_time)
 
 
@@ -222,7 +225,10 @@ def retarget_bvh(
     if face_front:
         turned = remove_heading(turned, names.index(skeleton["hips"]))
     drive = _drive(skeleton, names, positions @ axes.T, bones, heads)
-    return local_from_driven({b: turned[:, joint] @ c for b, (joint, c) in drive.items()}, bones, len(frames))
+    driven = local_from_driven({b: turned[:, joint] @ c for b, (joint, c) in drive.items()}, bones, len(frames))
+    if not np.isfinite(driven).all():
+        raise UserError("The skeleton of this motion has bones without length, whose direction nobody knows.")
+    return driven
 
 
 def _drive(

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from bodymap.errors import UserError
-from bodymap.files import atomic_path, sort_safetensors_header
+from bodymap.files import atomic_path, parse_json, sort_safetensors_header
 from bodymap.people.anatomy import template
 from bodymap.people.material import Material
 from bodymap.people.mesh import Piece, compact, keep_triangles
@@ -150,7 +150,7 @@ class Identity:
                 if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
                     raise UserError(f"{path} is not a registered person of version {VERSION}; register the scan again.")
                 tensors = {name: file.get_tensor(name) for name in _SHAPES}
-            items = json.loads(metadata["items"])
+            items = parse_json(metadata["items"])
             for name, shape in _SHAPES.items():
                 array = tensors[name]
                 if len(array.shape) != len(shape) or any(

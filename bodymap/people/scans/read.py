@@ -100,14 +100,15 @@ def read_scan(path: str | os.PathLike) -> Scan:
     except ImportError:
         raise UserError("Reading scans needs trimesh: pip install bodymap[scans].") from None
     try:
-        parts = trimesh.load_scene(path).dump()
+        meshes = [part for part in trimesh.load_scene(path).dump() if isinstance(part, trimesh.Trimesh)]
+        # textures are decoded only now
+        parts = [_part(mesh) for mesh in meshes if len(mesh.faces)]
     except Exception as error:  # trimesh's readers raise whatever their format's parser does
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"The scan {path} cannot be read ({reason[:160]}); export it again as .glb.") from None
-    meshes = [part for part in parts if isinstance(part, trimesh.Trimesh) and len(part.faces)]
-    if not meshes:
+    if not parts:
         raise UserError(f"{path} holds no triangles (a point cloud, perhaps); make a mesh of it first.")
-    return _clean(_join([_part(mesh) for mesh in meshes]), path)
+    return _clean(_join(parts), path)
 
 
 def _part(mesh) -> Scan:
@@ -172,6 +173,8 @@ def _clean(scan: Scan, path: Path) -> Scan:
     """Without dust and degenerate triangles, normals outwards."""
     if not np.isfinite(scan.vertices).all():
         raise UserError(f"The scan {path} has vertices that are not finite numbers; repair it first.")
+    if scan.triangles.min() < 0 or scan.triangles.max() >= len(scan.vertices):
+        raise UserError(f"The scan {path} is damaged (a triangle names a vertex that is not there); export it again.")
     areas = _areas(scan)
     keep = areas > 0
     label = components(scan.welded, int(scan.welded.max()) + 1)[scan.welded[:, 0]]

@@ -102,3 +102,18 @@ def test_the_command_exits_with_2(tmp_path):
         text=True,
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_past_a_bad_file_and_on(tmp_path, photo, model, monkeypatch, capsys):
+    monkeypatch.setattr(LayeredBodyMap, "from_pretrained", classmethod(lambda cls, *_, **__: model))
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    (folder / "more").mkdir(parents=True)
+    Image.fromarray(photo).save(folder / "more" / "anna.png")
+    (folder / "bad.jpg").write_bytes(b"nothing")
+    assert main([str(folder), "-o", str(out)]) == 1
+    told = capsys.readouterr()
+    assert "bad.jpg is not an image" in told.err and "1 of 2 mapped, 1 failed" in told.err
+    assert {path.name for path in out.iterdir()} == {"more"} and (out / "more" / "anna.npz").is_file()
+    (folder / "bad.jpg").unlink()
+    assert main([str(folder), "-o", str(out), "--resume"]) == 0
+    assert "all 1 were there already" in capsys.readouterr().err
