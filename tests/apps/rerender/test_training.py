@@ -25,6 +25,7 @@ from bodymap.surface import load_template
 from bodymap.training.loop import seed_everything, train
 from bodymap.training.settings import TrainConfig
 from bodymap.warping import get_atlas
+from bodymap.weights import load
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "rerender"
 TRAIN = TrainConfig(batch_size=3, tensorboard=False, precision="float32", warmup_steps=1)
@@ -120,7 +121,8 @@ def test_the_completion_learns_and_resumes_exactly(texture_folder, tmp_path):
     began = completion_config(texture_folder, steps=1, rate=1e-9, warmup_steps=0, average=0.0)
     run(began, tmp_path / "again", init=tmp_path / "straight" / "weights")
     again = load_completion(tmp_path / "again").state_dict()
-    assert all(torch.allclose(one[name], again[name], atol=2e-3) for name in one if one[name].is_floating_point())
+    learnt = [name for name in one if name.endswith(("weight", "bias"))]  # batch norm's statistics move in one step
+    assert learnt and all(torch.allclose(one[name], again[name], atol=2e-3) for name in learnt)
 
 
 def test_a_longer_run_lowers_the_loss(texture_folder, tmp_path):
