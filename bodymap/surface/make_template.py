@@ -16,7 +16,8 @@ from bodymap.errors import run_command
 from bodymap.files import atomic_path
 from bodymap.surface import code_design
 from bodymap.surface.body import FORMAT
-from bodymap.surface.packing import Move, islands, packed
+from bodymap.surface.islands import islands
+from bodymap.surface.packing import Move, packed
 from bodymap.surface.parts import REGION_NAMES
 from bodymap.surface.raw_body import HAND_GROUPS, RawBody, load_anny, load_smplx
 from bodymap.types import PART_NAMES

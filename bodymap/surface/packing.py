@@ -13,8 +13,6 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation
 from scipy.signal import fftconvolve
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 _GRID = 512  # places are tried on a grid of so many cells a side
 _GAP = 3  # cells that stay free around every island
@@ -36,17 +34,6 @@ class Move:
     corner: tuple[float, float]
     scale: float = 1.0
     turns: tuple[float, ...] = (0.0,)
-
-
-def islands(uv_triangles: Int[np.ndarray, "face 3"]) -> Int[np.ndarray, " face"]:
-    """For each triangle the index of its island, in the order of the islands' first UV vertices."""
-    pairs = np.concatenate([uv_triangles[:, :2], uv_triangles[:, 1:]])
-    count = int(uv_triangles.max()) + 1
-    label = connected_components(coo_matrix((np.ones(len(pairs)), pairs.T), (count, count)), directed=False)[1]
-    own = label[uv_triangles[:, 0]]
-    first = {int(k): i for i, k in enumerate(dict.fromkeys(label.tolist()))}
-    order = np.array([first[int(k)] for k in own])
-    return np.unique(order, return_inverse=True)[1]
 
 
 def packed(

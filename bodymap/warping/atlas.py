@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bodymap.rendering import rasterize
 from bodymap.surface import Template, points
+from bodymap.surface.islands import islands
 
 # Texels outside an island, up to this many away from it, borrow its nearest texel: bilinear sampling needs it.
 PADDING = 4
@@ -53,19 +54,11 @@ def get_atlas(template: Template, size: int) -> Atlas:
 
 def triangle_islands(template: Template) -> Int[Tensor, " face"]:
     """For each triangle the index of its UV island, 0, 1, ... in the order of the islands' first UV vertices."""
-    if "uv_islands" not in template.cache:
-        faces = template.uv_triangles
-        label = torch.arange(len(template.uv), device=faces.device)
-        # every triangle pulls its corners to its smallest label, each label jumps to its own, until nothing moves
-        while True:
-            smallest = label[faces].min(1).values
-            pulled = label.scatter_reduce(0, faces.reshape(-1), smallest.repeat_interleave(3), "amin")
-            pulled = pulled[pulled]
-            if torch.equal(pulled, label):
-                break
-            label = pulled
-        template.cache["uv_islands"] = torch.unique(label[faces[:, 0]], return_inverse=True)[1]
-    return template.cache["uv_islands"]
+
+    def built() -> Int[Tensor, " face"]:
+        return torch.from_numpy(islands(template.uv_triangles.cpu().numpy())).to(template.device)
+
+    return template.kept("uv_islands", built)
 
 
 def sample_texture(

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bodymap.surface import load_template
-from bodymap.surface.packing import Move, islands, packed
+from bodymap.surface.islands import islands
+from bodymap.surface.packing import Move, packed
 from bodymap.types import PART_NAMES
 
 
