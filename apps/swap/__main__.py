@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from apps.swap.folder import ENDINGS
 from bodymap.errors import UserError, run_command
+from bodymap.outputs import place_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     from apps.swap.transfer import swap
 
     model, completion = _networks(options, weights)
-    same = options.source.resolve() == options.target.resolve()
+    same = place_of(options.source) == place_of(options.target)
     maps = [_predict(model, photos[0], options.source)]
     maps.append(maps[0] if same else _predict(model, photos[1], options.target))
 
@@ -165,19 +166,19 @@ def _jobs(options: argparse.Namespace, targets: Sequence[Path]) -> list[tuple[Pa
     Raises:
         UserError: two results would have one name, or one would replace a photo.
     """
-    read = {path.resolve() for path in (*targets, options.source)}
+    read = {place_of(path) for path in (*targets, options.source)}
     jobs: list[tuple[Path, Path, Path | None]] = []
     names: dict[str, Path] = {}
     for path in targets:
         output = options.output / f"{path.stem}.png"
         sheet = None if options.sheet is None else options.sheet / f"{path.stem}.png"
         for made in (output, sheet):
-            if made is not None and made.resolve() in read:
+            if made is not None and place_of(made) in read:
                 raise UserError(f"The output {made} would replace a photo that is read; choose another folder.")
         if (other := names.setdefault(path.stem.casefold(), path)) is not path:
             raise UserError(f"{other} and {path} would both become {output}; rename one.")
         jobs.append((path, output, sheet))
-    if options.sheet is not None and options.sheet.resolve() == options.output.resolve():
+    if options.sheet is not None and place_of(options.sheet) == place_of(options.output):
         raise UserError("Pictures and sheets would have the same names; choose another folder for one.")
     return jobs
 
@@ -249,9 +250,9 @@ def _check_outputs(outputs: Sequence[tuple[Path, Path | None, tuple[int, int]]],
             raise UserError(f"{path} is a folder; give the name of a file in it.")
         if not path.parent.is_dir():
             raise UserError(f"The folder {path.parent} does not exist; create it, or choose another output.")
-        if path.resolve() in [photo.resolve() for photo in photos]:
+        if place_of(path) in [place_of(photo) for photo in photos]:
             raise UserError(f"The output {path} would replace a photo that is read; choose another name.")
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({place_of(path) for path in paths}) < len(paths):
         raise UserError("The picture and the sheet would be written under the same name; choose another for one.")
 
 

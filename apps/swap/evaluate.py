@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = chosen(options.what or "all")
     if set(names) == {"hair"}:
         raise UserError("Hair alone has no figures; choose a garment, or all.")
-    if options.json and not options.json.resolve().parent.is_dir():
+    if options.json and not options.json.absolute().parent.is_dir():
         raise UserError(f"The folder {options.json.parent} does not exist; create it, or choose another output.")
     weights = find("completion", options.completion)
     paths = photos_in(options.folder) if options.command == "photos" else []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodymap.errors import UserError
+from bodymap.outputs import place_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,9 +60,9 @@ def _check_sheet(options: argparse.Namespace, clip: Path) -> None:
     from bodymap.visual.video import READ_ENDINGS
 
     sheet, output = options.sheet, options.output
-    if sheet.suffix.lower() not in ENDINGS or sheet.is_dir() or not sheet.resolve().parent.is_dir():
+    if sheet.suffix.lower() not in ENDINGS or sheet.is_dir() or not sheet.absolute().parent.is_dir():
         raise UserError(f"{sheet} must be a file in a folder that exists, and end in one of {', '.join(ENDINGS)}.")
-    if sheet.resolve() in (options.source.resolve(), clip.resolve(), output.resolve()):
+    if place_of(sheet) in (place_of(options.source), place_of(clip), place_of(output)):
         raise UserError(f"The sheet {sheet} would replace another file of this command; choose another name.")
     if output.suffix.lower() not in READ_ENDINGS:
         raise UserError(f"--sheet needs a film that can be read again ({', '.join(READ_ENDINGS)}), not {output}.")

@@ -193,3 +193,11 @@ def test_help_and_mistakes_are_quick_and_have_no_traceback(tmp_path):
         text=True,
     )
     assert light.stdout.strip() == "False", light.stderr
+
+
+def test_a_link_that_leads_to_itself_is_no_photo(photos):
+    (photos / "loop.png").symlink_to("loop.png")
+    for given in (["loop.png", "two.png"], ["one.png", "loop.png"]):
+        with pytest.raises(UserError, match="loop.png"):
+            main([*given, "-o", "out.png", *FAST])
+    assert not (photos / "out.png").exists()
