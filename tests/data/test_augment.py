@@ -291,9 +291,9 @@ def test_the_person_is_never_reflected(template, margin, shown):
     assert bool(reflected.any()) == shown
 
 
-@pytest.mark.parametrize("size", [(224, 150), (0, 32)])
-def test_sizes_must_be_multiples_of_32(size):
-    with pytest.raises(ValueError, match="multiples of 32"):
+@pytest.mark.parametrize("size, why", [((224, 150), "multiples of 32"), ((0, 32), "between 32 and 8192, not 0")])
+def test_sizes_must_be_multiples_of_32(size, why):
+    with pytest.raises(ValueError, match=why):
         AugmentConfig(size=size)
 
 
