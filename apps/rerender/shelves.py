@@ -22,7 +22,7 @@ from bodymap.files import read_json
 if TYPE_CHECKING:
     import torch
 
-_VERSION = 1
+_VERSION = 2  # 2: the atlas as it is packed now
 Parts = list[dict[str, np.ndarray]]
 
 

@@ -43,7 +43,7 @@ class TrainConfig:
     # ---- machine
     device: Literal["auto", "cpu"] = _option("auto", "auto takes the GPU where there is one")
     precision: Literal["auto", "float32", "bfloat16"] = _option(
-        "auto", "auto: bfloat16 autocast on GPUs and CPUs with AMX"
+        "auto", "auto: bfloat16 autocast on GPUs and on CPUs with AMX or AVX512-BF16"
     )
     threads: int = _option(0, "threads of CPU operators in the training process; 0: leave torch's choice")
 
