@@ -335,7 +335,7 @@ class Studio:
         """
         avatar = self.avatar(photo, watch.part(0.0, 0.5))
         bodies = avatar.turning(360.0, frames)
-        camera = frame_camera(avatar.fit.camera, bodies, size)
+        camera = frame_camera(avatar.fit.camera, [avatar.extent(body) for body in bodies], size)
 
         def pictures() -> Iterator[np.ndarray]:
             for number, body in enumerate(bodies):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from apps.rerender.skirt import Skirt, make_skirt, skirt_region
 from bodymap.errors import UserError
 from bodymap.fitting import BodyFit, fit_body
 from bodymap.fitting.clothed import clothe
@@ -39,12 +40,14 @@ class Avatar:
         fit: the body, its pose and the camera.
         displacement: (13380, 3) metres at rest: clothes and hair.
         texture: filled; ``origin`` says what was seen, mirrored or made up.
+        skirt: cloth about both legs, if the person wears such.
     """
 
     template: Template
     fit: BodyFit
     displacement: Float[np.ndarray, "vertex=13380 xyz=3"]
     texture: FilledTexture
+    skirt: Skirt | None = None
 
     @cached_property
     def _rig(self) -> Rig:
@@ -71,6 +74,10 @@ class Avatar:
         if not both_stand or way @ _VERTICAL < np.cos(_STEEPEST):
             return _VERTICAL
         return way
+
+    def extent(self, vertices: Float[np.ndarray, "vertex=13380 xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
+        """Everything that is to be in the picture: the surface, and the skirt about it."""
+        return vertices if self.skirt is None else np.concatenate([vertices, self.skirt.about(vertices)])
 
     def turned(self, degrees: float) -> Float[np.ndarray, "vertex=13380 xyz=3"]:
         """As the photo shows the person, turned about ``up``; positive: the person's left comes to the front."""
@@ -137,6 +144,19 @@ def make_avatar(
         UserError: nobody, or too little of somebody, is mapped.
     """
     template = template if template is not None else load_template()
+    region = skirt_region(correspondence)
+    if region is not None:
+        # what hangs about the legs says nothing of them
+        legs = replace(correspondence, mask=correspondence.mask & ~region)
+        avatar = _avatar(photo, legs, pack, template, texture_size, more, completion, texture)
+        skirt = make_skirt(photo, correspondence, region, avatar.vertices, avatar.up, avatar.fit.camera)
+        if skirt is not None:
+            return replace(avatar, skirt=skirt)
+    return _avatar(photo, correspondence, pack, template, texture_size, more, completion, texture)
+
+
+def _avatar(photo, correspondence, pack, template, texture_size, more, completion, texture) -> Avatar:
+    """Without a skirt."""
     fit = fit_body(correspondence, pack)
     displacement = clothe(fit, correspondence)
     if texture is None:

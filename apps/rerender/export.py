@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from apps.rerender.avatar import Avatar
+from apps.rerender.skirt import FACES, UV
 from bodymap.errors import UserError
 from bodymap.files import atomic_path
 
@@ -33,9 +34,11 @@ def check_export(path: Path) -> None:
 
 
 def write_mesh(path: Path, avatar: Avatar, vertices: Float[np.ndarray, "vertex=13380 xyz=3"]) -> None:
-    """Writes the surface with its texture; vertices on UV seams are doubled, the mouth's inside is left out."""
+    """Writes the surface with its texture, and the skirt as a mesh of its own.
+
+    Vertices on UV seams are doubled, the mouth's inside is left out.
+    """
     import trimesh
-    from PIL import Image
 
     t = avatar.template
     outside = (t.triangle_inner == 0).cpu().numpy()
@@ -43,15 +46,23 @@ def write_mesh(path: Path, avatar: Avatar, vertices: Float[np.ndarray, "vertex=1
     pairs, index = np.unique(np.stack([corners.ravel(), uv_corners.ravel()], 1), axis=0, return_inverse=True)
     uv = t.uv.cpu().numpy()[pairs[:, 1]]
     colour = (avatar.texture.colour * 255).round().byte().cpu().numpy()
+    scene = trimesh.Scene({"person": _mesh((vertices - avatar.pivot)[pairs[:, 0]], index.reshape(-1, 3), uv, colour)})
+    if avatar.skirt is not None:
+        cloth = (avatar.skirt.front * 255).round().astype(np.uint8)
+        scene.add_geometry(
+            _mesh(avatar.skirt.about(vertices) - avatar.pivot, FACES, UV[:, ::-1], cloth), geom_name="skirt"
+        )
+    with atomic_path(path) as temporary:
+        scene.export(temporary, file_type="glb")
+
+
+def _mesh(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, colour: np.ndarray):
+    """One textured mesh; ``uv`` counts v downwards, trimesh upwards."""
+    import trimesh
+    from PIL import Image
+
     material = trimesh.visual.material.PBRMaterial(
         baseColorTexture=Image.fromarray(colour), roughnessFactor=0.9, metallicFactor=0.0, doubleSided=True
     )
-    mesh = trimesh.Trimesh(
-        (vertices - avatar.pivot)[pairs[:, 0]] * _GLTF,
-        index.reshape(-1, 3),
-        # trimesh counts v upwards, the template downwards
-        visual=trimesh.visual.TextureVisuals(uv=np.stack([uv[:, 0], 1 - uv[:, 1]], 1), material=material),
-        process=False,
-    )
-    with atomic_path(path) as temporary:
-        mesh.export(temporary, file_type="glb")
+    visual = trimesh.visual.TextureVisuals(uv=np.stack([uv[:, 0], 1 - uv[:, 1]], 1), material=material)
+    return trimesh.Trimesh(vertices * _GLTF, faces, visual=visual, process=False)

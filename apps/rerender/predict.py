@@ -103,7 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         bodies = _turning(avatar, options)
     if options.background is None:
-        camera, behind = frame_camera(avatar.fit.camera, bodies, options.size or _SIZE), None
+        camera, behind = (
+            frame_camera(avatar.fit.camera, [avatar.extent(body) for body in bodies], options.size or _SIZE),
+            None,
+        )
     else:
         camera, behind = _scene(avatar, model, photo, correspondence.mask, scene, options.size)
     frames = (

@@ -27,7 +27,7 @@ def flicker(avatar: Avatar, bodies: Sequence[Float[np.ndarray, "vertex=13380 xyz
     Args:
         bodies: the film's posed surfaces, at least two.  size: longer side of the frames.
     """
-    camera = frame_camera(avatar.fit.camera, bodies, size)
+    camera = frame_camera(avatar.fit.camera, [avatar.extent(body) for body in bodies], size)
     triangles = avatar.template.triangles.cpu().numpy()
     differences, before = [], None
     for body in bodies:

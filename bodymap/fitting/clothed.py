@@ -19,12 +19,14 @@ from bodymap.people.mesh import corner_normals
 from bodymap.people.rig import Rig
 from bodymap.people.scans.displace import laplacian
 from bodymap.people.wardrobe import Wardrobe
-from bodymap.types import Correspondence
+from bodymap.types import PART_NAMES, Correspondence
 
 _PIXELS = 8000
 _FARTHEST = 0.25  # metres: a longer way is a wrong match
 _ACROSS, _OFF = 0.025, 0.035  # metres over which displacements across the line of sight, and off the body, are smooth
 _STAY = 2e-4  # against data of weight 1: what nothing holds stays with the body
+_HAND = 0.02  # metres: furthest that a hand's surface is moved
+_HANDS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("hand"))
 _EDGE_ON = 3.0  # power of the slant: the silhouette says most of what stands off
 
 
@@ -66,7 +68,12 @@ def clothe(fit: BodyFit, correspondence: Correspondence) -> Float[np.ndarray, "v
     known = smoothest(np.ones((len(evidence), 1)), weight, _ACROSS).clip(0, 1)
     moved[:, :2] = known * across + (1 - known) * stands_off[:, None] * normals[:, :2]
     linear, _ = rig.blended(fit.state)
-    return _in_shoes(np.linalg.solve(linear.astype(float), moved[..., None])[..., 0], fit, correspondence)
+    displacement = np.linalg.solve(linear.astype(float), moved[..., None])[..., 0]
+    # nothing is worn on hands that would let them grow: what pulls at them is a bag that the map takes for one
+    length = np.linalg.norm(displacement, axis=1)
+    hand = np.isin(t.vertex_part.numpy(), _HANDS)
+    displacement[hand] *= np.minimum(1, _HAND / np.maximum(length[hand], 1e-9))[:, None]
+    return _in_shoes(displacement, fit, correspondence)
 
 
 def _in_shoes(displacement: np.ndarray, fit: BodyFit, c: Correspondence) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bodymap.surface import load_template, points
-from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence, Sample
 from support.pictures import template_sample
 
 MAGENTA = np.array([255, 0, 255], np.uint8)
@@ -43,6 +43,22 @@ def correspondence(facing: float = 0.0, size: tuple[int, int] = (420, 264), slee
         barycentric=sample.barycentric,
         layer=layer,
     )
+
+
+def of_sample(sample: Sample) -> Correspondence:
+    """The true map of a synthetic photograph's subject."""
+    t, inside = load_template(), sample.foreground
+    triangle, barycentric = (
+        torch.from_numpy(sample.triangle[inside]).long(),
+        torch.from_numpy(sample.barycentric[inside]),
+    )
+    result = Correspondence.empty(inside.shape)
+    result.mask[:], result.confidence[:] = inside, inside
+    result.triangle[:], result.barycentric[:] = sample.triangle, sample.barycentric
+    result.part[:], result.layer[:] = sample.part, sample.layer
+    result.uv[inside] = points.uv(t, triangle, barycentric).numpy()
+    result.colour[inside] = (points.code(t, triangle, barycentric) * 255).round().byte().numpy()
+    return result
 
 
 def layer_at(position: np.ndarray, part: np.ndarray, sleeves: bool = True) -> np.ndarray:

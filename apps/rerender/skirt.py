@@ -1,0 +1,379 @@
+"""Skirts of a photograph's person: a tube of cloth about both legs, where the template's surface has two legs.
+
+The tube's cross-sections are the legs' own, closed and let out as far as the photo's silhouette says; its front is the
+photo itself, seen through the fitted camera, and its back the front's mirror image. It turns with the hips and gives
+way to the legs in other poses.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy import ndimage
+
+from bodymap.fitting.body import project
+from bodymap.people.anatomy import template
+from bodymap.rendering.camera import clip_from_world
+from bodymap.rendering.rasterizer import rasterize
+from bodymap.types import LAYER_NAMES, PART_NAMES, Camera, Correspondence
+from bodymap.warping.patches import fill_from_patches
+
+_CLOTH = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
+_UNDER = tuple(LAYER_NAMES.index(name) for name in ("skin", "shoes"))
+_LOWER = LAYER_NAMES.index("lower")
+_SHINS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("shin"))
+_LEGS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("thigh", "shin")))
+_TRUNK = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
+# A skirt fills its rows from side to side, legs leave a gap; and it is at least this share of the person
+_SOLID, _LEAST = 0.97, 0.04
+_CROTCH = 0.15  # of a skirt's pixels on the legs lie above it
+_LEVELS, _AROUND = 48, 64  # of the mesh
+_TALL, _WIDE = 384, 384  # of the front's picture, texels
+_ANGLE = 2 * np.pi * np.arange(_AROUND) / _AROUND
+_SLAB = 0.025  # metres above and below a level that belong to its cross-section
+_RISE = 0.12  # metres that the tube begins above the legs
+_FREE = 0.006  # metres between the body and the tube
+_DEEP = 0.7  # cloth that stands off to the sides stands off so much to the front and back
+_FACING = 0.2  # cosine from which on the photo shows enough of the cloth
+_INSIDE = 0.55  # brightness of the cloth's inner side
+
+
+def skirt_region(correspondence: Correspondence) -> Bool[np.ndarray, "height width"] | None:
+    """Where cloth hangs about the legs as one piece; None: the person wears no skirt, or too little is seen of it."""
+    own = correspondence.mask & np.isin(correspondence.layer, _CLOTH) & np.isin(correspondence.part, _LEGS)
+    if own.sum() < _LEAST * correspondence.mask.sum():
+        return None
+    rows = np.flatnonzero(own.any(1))
+    first, last = own[rows].argmax(1), own.shape[1] - 1 - own[rows, ::-1].argmax(1)
+    column = np.arange(own.shape[1])
+    between = (column >= first[:, None]) & (column <= last[:, None])
+    if correspondence.mask[rows][between].mean() <= _SOLID or _narrows(correspondence, own):
+        return None
+    # cloth that hangs lower than the crotch is not the trunk's, whatever the map says
+    trunk = correspondence.mask & np.isin(correspondence.layer, _CLOTH) & np.isin(correspondence.part, _TRUNK)
+    trunk[: int(np.quantile(np.nonzero(own)[0], _CROTCH))] = False
+    return own | trunk
+
+
+def _narrows(correspondence: Correspondence, own: np.ndarray) -> bool:
+    """Whether these are trousers on closed legs: they reach the shins, and become narrow there."""
+    if (correspondence.layer[own] == _LOWER).mean() < 0.5 or np.isin(correspondence.part[own], _SHINS).mean() < 0.2:
+        return False
+    wide = _largest(own).sum(1)
+    wide = wide[wide > 0]
+    parts = (wide[int(low * len(wide)) : int(high * len(wide)) + 1] for low, high in ((0.1, 0.3), (0.75, 0.92)))
+    above, below = (np.median(part) for part in parts)
+    return bool(below < 0.8 * above)
+
+
+def _largest(mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
+    """Its largest piece, without threads."""
+    pieces, _ = ndimage.label(ndimage.binary_opening(mask, iterations=2))
+    return pieces == np.bincount(pieces[pieces > 0]).argmax() if pieces.any() else mask
+
+
+@dataclass(frozen=True)
+class Skirt:
+    """A tube of _LEVELS x _AROUND vertices, top to hem; column j lies at the angle 2 pi j / _AROUND, 3/4 of the way
+    round towards the camera.
+
+    Attributes:
+        frame: rows right in the picture, away from the camera, down: unit, of the photo's camera space.
+        origin: of the frame, metres: the middle of the hips.
+        hips: the template vertices that the tube turns with, and where the photo has them.
+        centre: (levels, 2) of each level's cross-section, in the frame.
+        offset: (levels, around, 3) of the vertices: from the centre, right and away; and down from the origin.
+        front: the cloth between the two sides, [0, 1]; from left to right, top to hem.
+    """
+
+    frame: Float[np.ndarray, "3 3"]
+    origin: Float[np.ndarray, " xyz=3"]
+    hips: tuple[Int[np.ndarray, " hip"], Float[np.ndarray, "hip xyz=3"]]
+    centre: Float[np.ndarray, "level 2"]
+    offset: Float[np.ndarray, "level around 3"]
+    front: Float[np.ndarray, "tall wide rgb=3"]
+
+    def about(self, vertices: Float[np.ndarray, "vertex xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
+        """The tube about the same body, turned or posed: level by level, each all the way round."""
+        ids, there = self.hips
+        rotation, move = _rigid(there, vertices[ids])
+        body = ((vertices - move) @ rotation - self.origin) @ self.frame.T
+        offset = self.offset.copy()
+        distance = np.linalg.norm(offset[..., :2], axis=-1)
+        angle = np.arctan2(offset[..., 1], offset[..., 0])
+        levels = zip(offset[..., 2].mean(1), self.centre, strict=True)
+        needed = [
+            np.interp(a, _ANGLE, _section(body, *level), period=2 * np.pi)
+            for a, level in zip(angle, levels, strict=True)
+        ]
+        # cloth that a leg pushes out pulls what is around it along
+        excess = ndimage.maximum_filter(
+            np.maximum(np.stack(needed) + _FREE - distance, 0), (3, 3), mode=("nearest", "wrap")
+        )
+        excess = ndimage.gaussian_filter(excess, 1.0, mode=("nearest", "wrap"))
+        offset[..., :2] *= (1 + excess / np.maximum(distance, 1e-6))[..., None]
+        offset[..., :2] += self.centre[:, None]
+        points = offset.reshape(-1, 3) @ self.frame + self.origin
+        return points @ rotation.T + move
+
+    def over(
+        self, vertices: Float[np.ndarray, "vertex xyz=3"], camera: Camera
+    ) -> tuple[Bool[np.ndarray, "height width"], Float[np.ndarray, "height width rgb=3"]]:
+        """Where a camera sees the tube before the body, and its colours there."""
+        t = template()
+        body = t.triangles[t.triangle_inner == 0]
+        points = np.concatenate([vertices, self.about(vertices)]).astype(np.float32)
+        clip = clip_from_world(torch.from_numpy(points), camera)
+        faces = torch.from_numpy(FACES)
+        seen = rasterize(clip, torch.cat([body, faces + len(vertices)]), camera.size)[0]
+        face = seen.triangle[0].numpy() - len(body)
+        shown = face >= 0
+        weight = seen.barycentric[0].numpy()[shown][..., None]
+        corner = FACES[face[shown]]
+        at = (UV[corner] * weight).sum(1) * np.array([_TALL - 1, _WIDE - 1])
+        colour = np.zeros((*camera.size, 3))
+        rgb = np.stack(
+            [ndimage.map_coordinates(self.front[..., k], at.T, order=1, mode="nearest") for k in range(3)], 1
+        )
+        corners = points[len(vertices) :][corner]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        inner = (normal * corners[:, 0]).sum(1) < 0
+        colour[shown] = rgb * np.where(inner, _INSIDE, 1.0)[:, None]
+        return shown, colour
+
+
+def make_skirt(
+    photo: UInt8[np.ndarray, "height width rgb=3"],
+    correspondence: Correspondence,
+    region: Bool[np.ndarray, "height width"],
+    vertices: Float[np.ndarray, "vertex xyz=3"],
+    up: Float[np.ndarray, " xyz=3"],
+    camera: Camera,
+) -> Skirt | None:
+    """The skirt that a photo shows; None: it hangs nowhere near the fitted legs.
+
+    Args:
+        region: of the photo, as ``skirt_region`` has it.
+        vertices: the body as the photo shows it, its legs without the skirt; metres, in the camera's space.
+        up: of the person.
+    """
+    hips = _hips()
+    origin = vertices[hips].mean(0)
+    down = -up / np.linalg.norm(up)
+    right = np.cross(down, origin)
+    right /= np.linalg.norm(right)
+    frame = np.stack([right, np.cross(down, right) * np.sign(np.cross(down, right) @ origin), down])
+    body = (vertices - origin) @ frame.T
+
+    # -- where it hangs, on the plane that faces the camera
+    cloth = _cloth(correspondence, region)
+    plane = _unprojected(camera, origin, frame)
+    below = plane[..., 1][region & cloth]
+    if not len(below):
+        return None
+    top, length = np.percentile(below, 1) - _RISE, np.percentile(below, 99.5)
+    if length - top < _RISE + 0.08:
+        return None
+    levels = np.linspace(top, length, _LEVELS)
+    hem = _hem(region & cloth, correspondence, plane, length)
+
+    # -- its cross-sections
+    points = np.stack([_near(body, level) for level in levels])
+    low, high = points.min(1), points.max(1)
+    centre = ndimage.gaussian_filter1d((low + high) / 2, 3.0, axis=0, mode="nearest")
+    section = np.stack([_section(body, level, middle) for level, middle in zip(levels, centre, strict=True)])
+    section = ndimage.gaussian_filter(section, (2.0, 1.0), mode=("nearest", "wrap")) + _FREE
+    outline = section[..., None] * np.stack([np.cos(_ANGLE), np.sin(_ANGLE)], -1)
+    half = np.ptp(outline, axis=1) / 2
+    sides = _sides(cloth, correspondence.mask, plane, levels, centre[:, 0])
+    width = np.maximum(sides[:, 1] - sides[:, 0], 0) / 2
+    hanging = np.clip((levels - top) / _RISE, 0, 1)  # at the hips it lies on the body
+    off = np.clip(width - half[:, 0], -0.03, 0.4) * hanging
+    wider = np.stack([1 + off / half[:, 0], 1 + _DEEP * np.maximum(off, 0) / half[:, 1]], -1)
+    outline = outline * wider[:, None]
+    middle = sides.mean(1) - (outline[..., 0].max(1) + outline[..., 0].min(1)) / 2
+    centre[:, 0] += hanging * (middle - centre[:, 0])
+
+    # -- levels follow the hem
+    share = np.linspace(0, 1, _LEVELS)[:, None]
+    reach = np.interp(outline[-1, :, 0] + centre[-1, 0], *hem)
+    depth = top + share * (reach - top)[None]
+    at = (depth - top) / (length - top) * (_LEVELS - 1)
+    column = np.broadcast_to(np.arange(_AROUND), at.shape)
+    moved = [ndimage.map_coordinates(outline[..., k], [at, column], order=1, mode="nearest") for k in range(2)]
+    along = [ndimage.map_coordinates(centre[:, k], [at], order=1, mode="nearest") for k in range(2)]
+    offset = np.stack([moved[0] + along[0] - centre[:, :1], moved[1] + along[1] - centre[:, 1:], depth], -1)
+    surface = np.concatenate([offset[..., :2] + centre[:, None], offset[..., 2:]], -1) @ frame + origin
+    front = _front(photo, cloth, surface, camera)
+    return None if front is None else Skirt(frame, origin, (hips, vertices[hips]), centre, offset, front)
+
+
+# -------------------------------------------------------------------------------------------------------- its outline
+def _cloth(correspondence: Correspondence, region: np.ndarray) -> Bool[np.ndarray, "height width"]:
+    """The one piece of one layer that the skirt is, on trunk and legs, without what else is taken for cloth."""
+    layer = np.bincount(correspondence.layer[region]).argmax()
+    own = (correspondence.layer == layer) & correspondence.mask & np.isin(correspondence.part, _TRUNK + _LEGS)
+    return _largest(own)
+
+
+def _unprojected(camera: Camera, origin: np.ndarray, frame: np.ndarray) -> Float[np.ndarray, "height width 2"]:
+    """Metres right of and below ``origin``, of every pixel on the plane through it that faces the camera."""
+    rows, columns = np.indices(camera.size)
+    pixel = np.stack([columns + 0.5, rows + 0.5, np.ones(camera.size)], -1)
+    ray = pixel @ np.linalg.inv(camera.intrinsics.astype(float)).T
+    normal = np.cross(frame[0], frame[2])
+    point = ray * ((origin @ normal) / (ray @ normal))[..., None]
+    return (point - origin) @ frame[[0, 2]].T
+
+
+def _sides(
+    cloth: np.ndarray, person: np.ndarray, plane: np.ndarray, levels: np.ndarray, middle: np.ndarray
+) -> Float[np.ndarray, "level side=2"]:
+    """Left and right end at each level, as parabolas.
+
+    Only where the background begins beside the cloth is an end of it; what an arm or a bag hides is as far from the
+    legs' ``middle`` as the other end.
+    """
+    ends = np.full((len(levels), 2), np.nan)
+    for side, way in enumerate((1, -1)):
+        # the cloth's outermost pixels in a row, beside which nobody is
+        edge = cloth & ~np.roll(cloth, way, 1) & ~np.roll(person, 3 * way, 1)
+        which = np.rint((plane[..., 1][edge] - levels[0]) / (levels[1] - levels[0])).astype(int)
+        at = plane[..., 0][edge]
+        for k in range(len(levels)):
+            own = at[which == k]
+            if len(own):
+                ends[k, side] = own.min() if way > 0 else own.max()
+    seen = ~np.isnan(ends)
+    ends = np.where(seen, ends, 2 * middle[:, None] - ends[:, ::-1])
+    weight = np.where(seen, 1.0, 0.3)
+    at = np.linspace(-1, 1, len(levels))
+    fitted = []
+    for side, outward in ((0, -1), (1, 1)):
+        known = ~np.isnan(ends[:, side])
+        if known.sum() < 4:
+            return np.stack([middle, middle], 1)
+        end, trust = ends[known, side], weight[known, side]
+        doubt = np.ones(len(end))
+        for _ in range(6):
+            curve = np.polynomial.Polynomial.fit(at[known], end, 2, w=trust * doubt, domain=[-1, 1])
+            doubt = np.where(outward * (curve(at[known]) - end) > 0.015, 0.2, 1.0)
+        fitted.append(curve(at).clip(end.min() - 0.01, end.max() + 0.01))
+    return np.stack(fitted, 1)
+
+
+def _hem(
+    cloth: np.ndarray, correspondence: Correspondence, plane: np.ndarray, length: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places from left to right, and how far down the cloth reaches there: a parabola through where legs or the
+    background begin under it, not hands and bags."""
+    over = correspondence.mask & ~np.isin(correspondence.layer, _UNDER)
+    end = cloth & ~np.roll(cloth, -1, 0) & ~np.roll(over, -4, 0)
+    low = plane[end & (plane[..., 1] > length - 0.35)]
+    wide = plane[..., 0][cloth]
+    places = np.linspace(wide.min(), wide.max(), 24)
+    which = np.abs(low[:, :1] - places[None]).argmin(1) if len(low) else np.zeros(0, int)
+    reach = np.array([low[which == k, 1].max() if (which == k).any() else np.nan for k in range(24)])
+    known = ~np.isnan(reach)
+    if known.sum() < 5:
+        return places, np.full(24, length)
+    at, reach = places[known], reach[known]
+    weight, degree = np.ones(len(at)), 2 if known.mean() > 0.7 else 1
+    for _ in range(8):
+        curve = np.polynomial.Polynomial.fit(at, reach, degree, w=weight)
+        weight = 1 / (1 + ((curve(at) - reach) / 0.02) ** 2)
+    sure = reach[weight > 0.5]
+    return places, curve(places.clip(at[0], at[-1])).clip(sure.min(), sure.max())
+
+
+# -------------------------------------------------------------------------------------------------- its cross-sections
+def _near(body: np.ndarray, level: float) -> Float[np.ndarray, "point 2"]:
+    """The points of trunk and legs about a level (right, away), always as many: the nearest ones."""
+    own = body[_waist_down()]
+    nearest = np.argpartition(np.abs(own[:, 2] - level), 120)[:120]
+    return own[nearest, :2]
+
+
+def _section(body: np.ndarray, level: float, centre: np.ndarray) -> Float[np.ndarray, " around"]:
+    """Distance from the centre, in _AROUND directions, of what a cloth about trunk and legs lies on at a level."""
+    own = body[_waist_down()]
+    at = own[np.abs(own[:, 2] - level) < _SLAB, :2] - centre
+    if len(at) < 3:
+        return np.zeros(_AROUND)
+    support = (at @ np.stack([np.cos(_ANGLE), np.sin(_ANGLE)])).max(0)
+    slant = np.cos(_ANGLE[:, None] - _ANGLE)
+    return np.where(slant > 0.15, support[None] / np.maximum(slant, 0.15), np.inf).min(1).clip(0)
+
+
+@functools.cache
+def _waist_down() -> Int[np.ndarray, " vertex"]:
+    """Trunk and legs."""
+    return np.flatnonzero(np.isin(template().vertex_part.numpy(), _TRUNK + _LEGS) & _outer())
+
+
+def _outer() -> np.ndarray:
+    return (template().vertex_triangles[:, 0] >= 0).numpy()
+
+
+@functools.cache
+def _hips() -> Int[np.ndarray, " hip"]:
+    """The lowest part of the trunk, which moves as one."""
+    t = template()
+    trunk = np.flatnonzero(np.isin(t.vertex_part.numpy(), _TRUNK) & _outer())
+    height = t.vertices[trunk, 2].numpy()
+    return trunk[height < height.min() + 0.2]
+
+
+def _rigid(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation and move that carry the points over best (Kabsch 1976): after = before @ rotation.T + move."""
+    a, b = before.mean(0), after.mean(0)
+    u, _, v = np.linalg.svd((before - a).T @ (after - b))
+    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
+    rotation = (u @ flip @ v).T
+    return rotation, b - a @ rotation.T
+
+
+# --------------------------------------------------------------------------------------------------------- its colours
+def _front(
+    photo: np.ndarray, cloth: np.ndarray, surface: np.ndarray, camera: Camera
+) -> Float[np.ndarray, "tall wide rgb=3"] | None:
+    """The half that faces the camera, from its left side to its right; what is hidden there made up from the rest."""
+    level = np.linspace(0, _LEVELS - 1, _TALL)
+    column = _AROUND / 2 + np.linspace(0, _AROUND / 2, _WIDE)
+    grid = np.meshgrid(level, column, indexing="ij")
+    around = np.concatenate([surface, surface[:, :1]], 1)
+    points = np.stack([ndimage.map_coordinates(around[..., k], grid, order=1) for k in range(3)], -1)
+    normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
+    view = points / np.linalg.norm(points, axis=-1, keepdims=True)
+    facing = np.abs((normal * view).sum(-1)) / np.linalg.norm(normal, axis=-1).clip(1e-9)
+    pixel = project(points.reshape(-1, 3), camera)[:, ::-1].T - 0.5
+    own = ndimage.binary_erosion(cloth)
+    inside = ndimage.map_coordinates(own.astype(float), pixel, order=0).reshape(facing.shape) > 0.5
+    seen = inside & (facing > _FACING)
+    if seen.mean() < 0.1:
+        return None
+    rgb = np.stack([ndimage.map_coordinates(photo[..., k].astype(float), pixel, order=1) for k in range(3)], -1)
+    picture = rgb.reshape(*facing.shape, 3).round().clip(0, 255).astype(np.uint8)
+    return fill_from_patches(picture, ~seen) / 255
+
+
+def _faces() -> Int[np.ndarray, "face 3"]:
+    """Of the tube; their normals point outwards."""
+    row, column = np.meshgrid(np.arange(_LEVELS - 1), np.arange(_AROUND), indexing="ij")
+    a, b = row * _AROUND + column, row * _AROUND + (column + 1) % _AROUND
+    c, d = a + _AROUND, b + _AROUND
+    return np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
+
+
+def _uv() -> Float[np.ndarray, "point 2"]:
+    """Row and column of ``front``, in [0, 1], of each vertex: the back is the front's mirror image."""
+    level, around = np.meshgrid(np.linspace(0, 1, _LEVELS), np.arange(_AROUND) / _AROUND, indexing="ij")
+    across = np.where(around >= 0.5, 2 * around - 1, 1 - 2 * around)
+    return np.stack([level, across], -1).reshape(-1, 2)
+
+
+FACES, UV = _faces(), _uv()
