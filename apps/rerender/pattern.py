@@ -1,7 +1,7 @@
-"""Checks, stripes and prints go on where a garment was not seen: its own cloth, side by side with its mirror image.
+"""Cloth goes on where a garment was not seen, with its pattern and folds: the seen side shows them.
 
-A network that has seen one side says what colour the other side has, on average; it cannot draw the pattern, and need
-not: the seen side shows it.
+A network that has seen one side says what colour the other side has, on average; it cannot draw the cloth, and need
+not. A large regular pattern is laid side by side with its mirror image; of other lively cloth, patches that fit.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from bodymap.types import LAYER_NAMES
+from bodymap.warping.patches import fill_from_patches
 
 GARMENTS = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
 _SIDES = (0.16, 0.125, 0.094, 0.07)  # of a piece of cloth, of the atlas's width
-_ENOUGH = 0.12  # of a smaller one less is taken
+_ENOUGH = 0.12  # a smaller one is no pattern that is seen to repeat
 _SMALL = 0.15  # what the smallest piece has to be better by than the largest
 _TYPICAL = 0.08  # a piece whose mean differs more from the garment's is a pocket, a lapel, a shirt under it
 _WITHIN = (
     1.25  # a pattern varies within eighths of a piece; more than so many times that between them is something else
 )
-_PLAIN, _LIVELY = 0.03, 0.06  # standard deviation within them of cloth without a pattern, and of one with
+_LIVELY = 0.05  # standard deviation within them of cloth that has a pattern, or folds to be seen from afar
+# Of a repeating pattern the autocorrelation rises by so much from one distance to a larger, or along stripes never falls
+_RINGS, _AGAIN, _ALONG = 12, 0.15, 0.6
 _OUTLIER = 2.5  # median deviations from the cloth's colour: what is further off is something on it
 
 
@@ -39,24 +42,49 @@ def continued_pattern(
     added = torch.zeros_like(colour)
     for garment in GARMENTS:
         mine = layer == garment
-        wanted = mine & ~known
+        wanted, own = mine & ~known, mine & known
         if not bool(wanted.any()):
             continue
-        found = _piece(colour, mine & known)
-        if found is None:
-            continue
-        (row, column, side), lively = found
-        strength = min(max((lively - _PLAIN) / (_LIVELY - _PLAIN), 0.0), 1.0) * min(1.0, side / (_ENOUGH * len(colour)))
-        if strength == 0:
-            continue
+        found = _piece(colour, own)
+        if found is None or found[1] < _LIVELY:
+            continue  # plain cloth: the smooth colours are right
+        (row, column, side), _ = found
         cloth = _without_slope(colour[row : row + side, column : column + side])
-        limit = _OUTLIER * cloth.abs().median()
-        cloth = cloth.clamp(-limit, limit)
-        rows, columns = torch.nonzero(wanted).unbind(1)
-        added[rows, columns] = (
-            strength * cloth[_there_and_back(rows - row, side), _there_and_back(columns - column, side)]
-        )
+        if side >= _ENOUGH * len(colour) and _repeats(cloth):
+            limit = _OUTLIER * cloth.abs().median()
+            rows, columns = torch.nonzero(wanted).unbind(1)
+            at = _there_and_back(rows - row, side), _there_and_back(columns - column, side)
+            added[wanted] = cloth.clamp(-limit, limit)[at]
+        else:
+            added[wanted] = _patched(colour, own, wanted)
     return added
+
+
+def _patched(
+    colour: Float[Tensor, "texel texel rgb=3"], own: Bool[Tensor, "texel texel"], wanted: Bool[Tensor, "texel texel"]
+) -> Float[Tensor, "n rgb=3"]:
+    """Patches of the seen cloth, the ones that fit the smooth colours and each other, less the smooth colours."""
+    picture = (colour.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    made = fill_from_patches(picture, wanted.cpu().numpy(), avoid=(~(own | wanted)).cpu().numpy(), guess=True)
+    return torch.from_numpy(made).to(colour)[wanted] / 255 - colour[wanted]
+
+
+def _repeats(cloth: Float[Tensor, "row column rgb=3"]) -> bool:
+    """Whether it is like itself again at some distance, more than it is at a smaller one (stripes, checks)."""
+    grey = cloth.mean(-1)
+    grey, side = grey - grey.mean(), len(cloth)
+    # autocorrelation by the power spectrum, each shift over what overlaps
+    power, overlap = (
+        torch.fft.irfft2(torch.fft.rfft2(x, (2 * side, 2 * side)).abs() ** 2, (2 * side, 2 * side))
+        for x in (grey, torch.ones_like(grey))
+    )
+    half = side // 2
+    like = torch.roll(power / overlap.clamp_min(1), (half, half), (0, 1))[: side + 1, : side + 1]
+    like = like / like[half, half].clamp_min(1e-9)
+    at = torch.arange(len(like), device=like.device) - half
+    ring = (at[:, None] ** 2 + at**2).sqrt() / half * _RINGS
+    best = torch.stack([like[(ring >= k) & (ring < k + 1)].max() for k in range(_RINGS)])
+    return bool(((best - best.cummin(0).values).max() > _AGAIN) | (best.min() > _ALONG))
 
 
 def _piece(

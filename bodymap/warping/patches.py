@@ -50,11 +50,13 @@ def fill_from_patches(
     hole: Bool[np.ndarray, "height width"],
     avoid: Bool[np.ndarray, "height width"] | None = None,
     seed: int = 0,
+    guess: bool = False,
 ) -> UInt8[np.ndarray, "height width rgb=3"]:
     """The photo without its hole; everything else stays to the byte. Some seconds of a CPU core.
 
     Args:
         avoid: nothing is copied from here (other people).
+        guess: what the hole shows is where to begin from, a smooth guess; else what lies around it is spread into it.
 
     Raises:
         ValueError: the hole leaves nothing to copy from.
@@ -66,9 +68,11 @@ def fill_from_patches(
         raise ValueError("The hole is the whole photo: there is nothing to fill it from.")
     generator = torch.Generator().manual_seed(seed)
     filled, offsets, level = None, None, None
-    for size in _sizes(height, width):
+    for size in _sizes(height, width, _COARSEST if not guess else 2 * _COARSEST):
         level = _level(colours, to_fill, usable, size)
-        start = push_pull(level.photo, level.known.float(), 12)[0] if filled is None else _scaled(filled, size)
+        if filled is None:
+            filled = _scaled(colours, size) if guess else push_pull(level.photo, level.known.float(), 12)[0]
+        start = _scaled(filled, size)
         filled = torch.where(level.hole[..., None], start, level.photo)
         if bool(level.source.any()):
             filled, offsets = _matched(level, filled, offsets, generator)
@@ -88,11 +92,11 @@ def fill_from_patches(
     return out
 
 
-def _sizes(height: int, width: int) -> list[tuple[int, int]]:
+def _sizes(height: int, width: int, coarsest: int) -> list[tuple[int, int]]:
     """Of the levels, the smallest first."""
     longest = max(height, width)
     sides = [min(longest, _WORKING)]
-    while sides[-1] > _COARSEST:
+    while sides[-1] > coarsest:
         sides.append(sides[-1] // 2)
     return [(max(1, round(height * s / longest)), max(1, round(width * s / longest))) for s in reversed(sides)]
 

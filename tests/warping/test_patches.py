@@ -57,3 +57,14 @@ def test_no_whole_patch_to_copy():
     assert np.abs(fill_from_patches(photo, hole).astype(int) - 90).max() <= 1
     with pytest.raises(ValueError, match="nothing to fill"):
         fill_from_patches(photo, np.ones((40, 40), bool))
+
+
+def test_a_guess_says_what_is_looked_for():
+    rng = np.random.default_rng(2)
+    dark, light = (rng.integers(low, low + 60, (120, 40, 1)) for low in (20, 180))
+    photo = np.concatenate([dark, np.full((120, 60, 1), 50), light], 1).repeat(3, 2).astype(np.uint8)
+    hole = np.zeros(photo.shape[:2], bool)
+    hole[20:100, 40:100] = True
+    made = fill_from_patches(photo, hole, guess=True)
+    assert made[hole].max() < 120  # beside light pixels, too
+    assert made[hole].std() > 8

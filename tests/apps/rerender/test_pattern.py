@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from apps.rerender.pattern import GARMENTS, continued_pattern
+from apps.rerender.pattern import GARMENTS, _repeats, continued_pattern
 
 SIZE = 256
 
@@ -43,3 +43,34 @@ def test_what_lies_on_the_cloth_is_not_repeated() -> None:
     colour[40:60, 20:60] = torch.tensor([1.0, 0.0, 0.0])  # a badge
     added = continued_pattern(colour, layer, known)[:, SIZE // 2 :]
     assert (added[..., 0] - added[..., 1]).abs().max() < 0.02
+
+
+def test_of_little_lively_cloth_patches_go_on() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = torch.full((SIZE, SIZE), GARMENTS[0])
+    known = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    known[60:180, 100:124] = True  # too narrow for a piece that is seen to repeat
+    blotches = torch.rand(1, 1, SIZE // 3 + 1, SIZE // 3 + 1, generator=generator)
+    blotches = torch.nn.functional.interpolate(blotches, scale_factor=3.0)[0, 0, :SIZE, :SIZE, None]
+    cloth = torch.cat([blotches, blotches, 0.2 + 0 * blotches], -1)
+    colour = torch.where(known[..., None], cloth, torch.tensor([0.5, 0.5, 0.2]))
+    added = continued_pattern(colour, layer, known)
+    assert not added[known].any()
+    made = (colour + added)[~known]
+    assert made[:, 0].std() > 0.5 * cloth[known][:, 0].std()
+    assert (made[:, 2] - 0.2).abs().max() < 0.02 and (made[:, 0] - made[:, 1]).abs().max() < 0.02
+
+
+def test_stripes_and_checks_repeat_and_blotches_do_not() -> None:
+    at = torch.arange(96)
+    stripes = torch.sin(2 * torch.pi * at / 16)
+    generator = torch.Generator().manual_seed(1)
+    blotches = torch.rand(1, 1, 24, 24, generator=generator)
+    blotches = torch.nn.functional.interpolate(blotches, scale_factor=4.0, mode="bilinear")[0, 0]
+    for cloth, expected in (
+        (stripes[:, None].expand(96, 96), True),
+        (stripes[:, None] + stripes, True),
+        (blotches, False),
+        (at[:, None] / 96 + 0 * at, False),
+    ):
+        assert _repeats(cloth[..., None].expand(-1, -1, 3)) == expected
