@@ -20,7 +20,7 @@ _TILTS = np.radians([-20.0, 0.0, 25.0])  # the camera looks up, level, down at t
 _UPRIGHT = 0.5  # radians squared of lean that count as much as the misfit itself
 
 # Most people who are photographed stand: radians that a joint strays from the rest pose, which does
-_STANDING = {"spine": 0.2, "neck": 0.4, "head": 0.5, "upperleg01": 0.5, "lowerleg01": 0.6, "foot": 0.5}
+_STANDING = {"spine": 0.1, "neck": 0.2, "head": 0.3, "upperleg01": 0.4, "lowerleg01": 0.45, "foot": 0.4}
 _USUAL = 20.0  # chi squares of unusual joints that count as much as the misfit itself
 
 # From the pack's axes (x the person's left, z up, facing -y) to a camera's (x right, y down, z away)
