@@ -1,9 +1,9 @@
 """Texture completion: from what a photo showed of a person to a whole texture, learned on synthetic people.
 
 A U-Net looks at 128 x 128 texels: what was seen, its mirror image, the layers, a smooth fill, and where each texel lies
-on the body. It answers with the layer of each texel, which chooses among the colours of the layers seen, with a
-correction, and with how much of the mirror image's fine detail to take over. The result is composed at any size: what
-was seen stays as it is, detail comes from the photo itself where the other side of the body was seen.
+on the body. It answers with the layer and tone of each texel, which choose among the colours seen (``palette.py``),
+with a correction, and with how much of the mirror image's fine detail to take over. The result is composed at any size:
+what was seen stays as it is, detail comes from the photo itself where the other side of the body was seen.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apps.rerender.grain import continued_grain
+from apps.rerender.palette import LAYERS, TONES, Palette, layers_of, mixture
 from apps.rerender.pattern import continued_pattern
 from bodymap.config import check_ranges
 from bodymap.surface import Template
@@ -27,9 +28,7 @@ from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.pyramid import push_pull
 from bodymap.warping.symmetry import mirror_unseen
 
-LAYERS = LAYER_NAMES[1:-1]  # what a texture is made of: carried things are none of it
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
-_NEAR, _FALL = 0.02, 3.5  # seen places weigh (metres away + _NEAR) ^ -_FALL in what is spread smoothly
 _CRISP = 4.0  # the layers' logits count so much more in what is shown than in what is trained
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
@@ -55,15 +54,15 @@ class CompletionConfig:
 @dataclass(frozen=True)
 class Completed:
     """Attributes:
-    spread: (B, L, 3, T, T): the colours of each of LAYERS, spread over the body.
-    layer: (B, L, T, T) logits of LAYERS.
-    change: (B, 3, T, T): what is added to the layers' mixture.
+    palette: (B, C, 3, T, T): the colours to choose from, spread over the body: LAYERS x TONES.
+    choice: (B, C, T, T) their logits.
+    change: (B, 3, T, T): what is added to the colours' mixture.
     detail: (B, 3, T, T), the mirror image's, 0 where it was not seen.
     take: (B, 1, T, T) in [0, 1]: how much of the detail.
     """
 
-    spread: Float[Tensor, "batch layer rgb=3 texel texel"]
-    layer: Float[Tensor, "batch layer texel texel"]
+    palette: Float[Tensor, "batch colour rgb=3 texel texel"]
+    choice: Float[Tensor, "batch colour texel texel"]
     change: Float[Tensor, "batch rgb=3 texel texel"]
     detail: Float[Tensor, "batch rgb=3 texel texel"]
     take: Float[Tensor, "batch 1 texel texel"]
@@ -71,7 +70,12 @@ class Completed:
     @property
     def texture(self) -> Float[Tensor, "batch rgb=3 texel texel"]:
         """Colours, about [0, 1]."""
-        return mixture(self.spread, self.layer) + self.change + self.take * self.detail
+        return mixture(self.palette, self.choice) + self.change + self.take * self.detail
+
+    @property
+    def layer(self) -> Float[Tensor, "batch layer texel texel"]:
+        """Logits of LAYERS."""
+        return layers_of(self.choice)
 
 
 class CompletionNet(nn.Module):
@@ -85,18 +89,15 @@ class CompletionNet(nn.Module):
         place = (place.sum(-2) * atlas.covered[..., None]).permute(2, 0, 1)
         self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
         self.register_buffer("mirror", mirror_index(atlas), persistent=False)
-        inside, sample, distant = _distances(template, atlas)
-        self.register_buffer("inside", inside, persistent=False)
-        self.register_buffer("sample", sample, persistent=False)
-        self.register_buffer("distant", distant, persistent=False)
-        widths = config.channels
-        # two images, the smooth fill and layers, the place
-        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 + len(LAYERS) + 4, 2 * widths[0], 2, stride=2)
+        self.palette = Palette(template, atlas)
+        widths, colours = config.channels, len(LAYERS) * TONES
+        # two images, the smooth fill and both tones, what is near of each colour, the place
+        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 * TONES + colours + 4, 2 * widths[0], 2, stride=2)
         self.enter = block(2 * widths[0], widths[0])
         self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
         self.middle = block(widths[-1], widths[-1])
         self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
-        self.leave = nn.Conv2d(3 * widths[0], 4 * (4 + len(LAYERS)), 1)
+        self.leave = nn.Conv2d(3 * widths[0], 4 * (4 + colours), 1)
 
     def forward(
         self,
@@ -111,9 +112,11 @@ class CompletionNet(nn.Module):
         other = self.mirrored(own)
         there = (other[:, 3:4] > 0).to(colour.dtype)
 
-        # where the answer starts from: each layer's colours, spread smoothly, mixed as the layers spread
-        spread, prior = self._spread(own, other)
-        base = mixture(spread, prior)
+        # where the answer starts from: the colours that were seen, spread smoothly, mixed as their layers spread
+        palette, prior = self.palette(own, other)
+        tones = palette.unflatten(1, (len(LAYERS), TONES))[:, :, 1:]
+        tones = (tones * layers_of(prior).softmax(1)[:, :, None, None]).sum(1).flatten(1, 2)
+        base = torch.cat([mixture(palette, prior), tones], 1)
         given = torch.cat([own, other, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
         cells = self.cells(given)
         x = self.enter(cells)
@@ -127,68 +130,16 @@ class CompletionNet(nn.Module):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
         detail = detail_of(other[:, :3], there, odd(_DETAIL * self.config.size))
-        return Completed(spread, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
+        return Completed(palette, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
 
     def complete(self, template: Template, partial: PartialTexture) -> FilledTexture:
         """The whole texture (``complete_texture``): what every completion answers to."""
         return complete_texture(template, partial, self)
 
-    def _spread(
-        self, own: Float[Tensor, "batch c texel texel"], other: Float[Tensor, "batch c texel texel"]
-    ) -> tuple[Float[Tensor, "batch layer rgb=3 texel texel"], Float[Tensor, "batch layer texel texel"]]:
-        """Each layer's colours everywhere, from where it was seen on either side, and logits of the layers' spread.
-
-        Means weighted with the distance along the body (Shepard 1968), which knows nothing of the atlas' seams.
-        """
-        batch, count, size = len(own), len(LAYERS), own.shape[-1]
-        inside = self.inside
-        own, other = own.flatten(2)[..., inside].float(), other.flatten(2)[..., inside].float()
-        # slanted rims have less to say, and the other side counts where this one was not seen
-        mine, theirs = (x[:, 4:] * (2 * x[:, 3:4]).clamp(0.02, 1) for x in (own, other))
-        weight = torch.where(own[:, 3:4] > 0, mine, 0.3 * theirs)
-        colour = torch.where(own[:, 3:4] > 0, own[:, :3], other[:, :3])
-        sums = torch.cat([weight, (weight[:, :, None] * colour[:, None]).flatten(1, 2)], 1)
-        gathered = sums.new_zeros(batch, sums.shape[1], self.distant.shape[1])
-        gathered.index_add_(2, self.sample, sums)
-        spread = (gathered.view(-1, gathered.shape[-1]) @ self.distant.T).float().view(batch, -1, len(inside))
-
-        mass, values = spread[:, :count], spread[:, count:].view(batch, count, 3, -1)
-        total = mass.sum(1, keepdim=True)
-        mean = values.sum(1, keepdim=True) / total.clamp_min(1e-6)[:, :, None]
-        # layers that nobody saw take the mean of the others
-        known = mass > 1e-4 * total
-        values = torch.where(known[:, :, None], values / mass.clamp_min(1e-6)[:, :, None], mean)
-        share = (mass / total.clamp_min(1e-6)).clamp_min(0.01).log()
-        out = values.new_zeros(batch, 4 * count, size * size)
-        out[..., inside] = torch.cat([values.flatten(1, 2), share], 1)
-        out = out.view(batch, 4 * count, size, size)
-        return out[:, : 3 * count].reshape(batch, count, 3, size, size), out[:, 3 * count :]
-
     def mirrored(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
         """The person's other side, laid over this one; 0 where the atlas shows nothing."""
         flat = image.flatten(2)
         return (flat[..., self.mirror.clamp_min(0)] * (self.mirror >= 0)).view_as(image)
-
-
-def mixture(
-    spread: Float[Tensor, "batch layer rgb=3 height width"], logits: Float[Tensor, "batch layer height width"]
-) -> Float[Tensor, "batch rgb=3 height width"]:
-    """The layers' colours, mixed as probable as each layer is."""
-    return (spread * logits.softmax(1)[:, :, None]).sum(1)
-
-
-def _distances(
-    template: Template, atlas: Atlas
-) -> tuple[Int[Tensor, " inside"], Int[Tensor, " inside"], Float[Tensor, "inside sample"]]:
-    """The texels of the islands, each one's sample of the template, and the weight of every sample for each texel."""
-    inside = torch.nonzero(atlas.covered.view(-1))[:, 0]
-    corners = template.vertex_sample[template.triangles[atlas.triangle.view(-1)[inside]]]
-    weights = atlas.barycentric.view(-1, 3)[inside]
-    sample = corners.gather(1, weights.argmax(1, keepdim=True))[:, 0]
-    far = torch.zeros(len(inside), len(template.samples), device=inside.device)
-    for k in range(3):
-        far += weights[:, k : k + 1] * template.sample_geodesic[corners[:, k]]
-    return inside, sample, (far + _NEAR).pow_(-_FALL)
 
 
 def block(given: int, width: int) -> nn.Sequential:
@@ -246,12 +197,14 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     size = partial.colour.shape[0]
     atlas = get_atlas(template, size)
     small = shrink(partial, network.config.size)
-    count = len(LAYERS)
-    grown = _enlarge(_both_ways(network, small), template, size)
-    logits, take = grown[:, 3 * count : 4 * count], grown[0, -1].clamp(0, 1)
+    done = _both_ways(network, small)
+    logits, change, take = (_enlarge(x, template, size) for x in (done.choice, done.change, done.take))
     # hems are lines: what is half one garment and half another at the network's size is neither
-    colour = mixture(grown[:, : 3 * count].view(1, count, 3, size, size), _CRISP * logits) + grown[:, -4:-1]
-    colour, layer = colour[0].permute(1, 2, 0), logits[0].argmax(0) + 1
+    colour, shares = change, (_CRISP * logits).softmax(1)
+    for k in range(shares.shape[1]):
+        colour = colour + _enlarge(done.palette[:, k], template, size) * shares[:, k : k + 1]
+    colour, layer = colour[0].permute(1, 2, 0), layers_of(logits)[0].argmax(0) + 1
+    take = take[0, 0].clamp(0, 1)
     # detail of the mirror image at the photo's own sharpness
     mirror = mirror_unseen(template, partial)
     there = mirror.seen & ~partial.seen
@@ -280,14 +233,14 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     )
 
 
-def _both_ways(network: CompletionNet, small: PartialTexture) -> Float[Tensor, "1 c texel texel"]:
-    """Spread colours, layer logits, change and take: means over the person and its mirror image."""
+def _both_ways(network: CompletionNet, small: PartialTexture) -> Completed:
+    """The answer, as the mean over the person and its mirror image."""
     given = torch.cat([small.colour, small.confidence[..., None], small.layer[..., None]], -1).permute(2, 0, 1)[None]
     given = torch.cat([given, network.mirrored(given)])
     with torch.no_grad():
         done = network(given[:, :3], given[:, 3:4], given[:, 4].long())
-    answer = torch.cat([done.spread.flatten(1, 2), done.layer, done.change, done.take], 1)
-    return (answer[:1] + network.mirrored(answer[1:])) / 2
+    choice, change, take = ((x[:1] + network.mirrored(x[1:])) / 2 for x in (done.choice, done.change, done.take))
+    return Completed(done.palette[:1], choice, change, done.detail[:1], take)
 
 
 def shrink(partial: PartialTexture, size: int) -> PartialTexture:
