@@ -159,6 +159,37 @@ def test_two_processes_equal_one_and_resume(tmp_path):
     assert task.seen[0][:2] == (3, list(range(24, 32))) and outcome.state.samples == 32
 
 
+def test_weights_spread_over_two_processes_equal_one_and_resume(tmp_path):
+    """FSDP on the CPU: the same run, restart points in the same format, and the task's losses see whole weights."""
+    for steps, more in (("2", []), ("4", ["resume"])):
+        done = launch(str(tmp_path / "two"), steps, "4", "2", "fsdp", *more)
+        assert done.returncode == 0, done.stderr
+    assert "FSDP" in done.stderr
+    assert [line["kind"] for line in read_journal(tmp_path / "two" / "journal.jsonl")].count("save") == 4
+    run(tmp_path / "one", TinyTask(16, plain=True), steps=4, batch_size=16, average=0.999)
+    assert_same(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two"), rtol=1e-4, atol=1e-6)
+    # one process goes on with what two have left
+    _, outcome = run(tmp_path / "two", TinyTask(16, plain=True), steps=5, batch_size=16, resume=True, average=0.999)
+    assert outcome.state.samples == 80
+
+
+def test_half_precision_reaches_spread_weights(tmp_path):
+    done = launch(str(tmp_path), "2", "4", "1", "fsdp", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    assert read_journal(tmp_path / "journal.jsonl")[0]["precision"] == "bf16"
+    run(tmp_path / "full", TinyTask(8, plain=True), steps=2, batch_size=8, average=0.999)
+    ours, full = (checkpoint(tmp_path / name)["optimizer"]["exp_avg/0.weight"] for name in ("", "full"))
+    # rounded in the losses, not in the weights
+    assert ours.dtype == torch.float32 and not torch.equal(ours, full)
+    torch.testing.assert_close(ours, full, rtol=0.1, atol=0.01)
+
+
+def test_strategies_that_step_by_themselves_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(UserError, match="DeepSpeed steps the optimiser itself.*fsdp.yaml"):
+        run(tmp_path, steps=1)
+
+
 def test_max_minutes_alone_ends_the_run_with_the_rate_near_zero(tmp_path):
     class Slow(TinyTask):
         def losses(self, batch, progress):
