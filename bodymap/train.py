@@ -60,7 +60,8 @@ def main() -> None:
 def _train(config: Config, folder: Path, arguments: argparse.Namespace) -> None:
     from bodymap.config import from_dict
     from bodymap.task import BodyMapTask, TaskConfig
-    from bodymap.training.loop import seed_everything, train
+    from bodymap.training.loop import train
+    from bodymap.training.seeding import seed_everything
 
     seed_everything(config.train.seed)  # the network's first weights, too, are a function of the seed
     task = BodyMapTask(

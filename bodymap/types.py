@@ -70,7 +70,8 @@ class Sample:
         camera: the camera that took it.
         facing: angle in radians between the subject's front and the direction to the camera: 0 seen from the
             front, +-pi from behind, +pi/2 when the camera sees the person's left side. NaN: nobody is in the picture.
-        body: what posed the subject (shape coefficients, local joint rotations, names of assets).
+        body: what posed the subject (shape coefficients, local joint rotations, names of assets), and who it is (age
+            in years, female, the skin's mean sRGB).
         seeds: (person, pose, camera, scene).
         covered_triangle, covered_barycentric: as ``triangle`` and ``barycentric``, of the subject's bare body along
             the pixel's ray, whatever hides it; None unless it was asked for.

@@ -29,7 +29,7 @@ from bodymap.files import parse_json, read_json, read_npz, read_safetensors
 from bodymap.outputs import check_names, distinct
 from bodymap.photo import read_photo
 from bodymap.training.average import Average
-from bodymap.training.checkpoint import RunState, load_checkpoint, save_checkpoint
+from bodymap.training.checkpoint import RunState, load_checkpoint, save_checkpoint, tensors_of
 from bodymap.training.sampler import Shuffled
 
 ROOT = Path(__file__).parents[1]
@@ -214,7 +214,7 @@ def test_checkpoints_of_every_kind_of_damage(tmp_path):
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     folder = tmp_path / "checkpoint"
-    save_checkpoint(folder, model, average, optimizer, RunState(step=1))
+    save_checkpoint(folder, tensors_of(model, average, optimizer), RunState(step=1))
     load_checkpoint(folder, model, average, optimizer)
     state = json.loads((folder / "state.json").read_text())
     for change, says in (
@@ -237,7 +237,7 @@ def test_checkpoints_of_every_kind_of_damage(tmp_path):
             "optimizer.safetensors is damaged",
         ),
     ):
-        save_checkpoint(folder, model, average, optimizer, RunState(step=1))
+        save_checkpoint(folder, tensors_of(model, average, optimizer), RunState(step=1))
         tensors = load_file(folder / f"{name}.safetensors")
         change(tensors)
         save_file(tensors, folder / f"{name}.safetensors")

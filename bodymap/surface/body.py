@@ -63,14 +63,17 @@ class Template:
 
     @property
     def device(self) -> torch.device:
+        """Where all of its tensors lie."""
         return self.vertices.device
 
     @property
     def sample_code(self) -> Float[Tensor, "sample rgb=3"]:
+        """Colour codes of the samples, in [0, 1]."""
         return self.code[self.samples]
 
     @property
     def sample_part(self) -> Int[Tensor, " sample"]:
+        """Parts of the samples, indices into PART_NAMES."""
         return self.vertex_part[self.samples]
 
     @property

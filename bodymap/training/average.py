@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bodymap.errors import UserError
+from bodymap.training.sharding import local
 
 
 class Average:
@@ -31,8 +32,8 @@ class Average:
         averages, currents = [], []
         for name, tensor in model.state_dict().items():
             if tensor.is_floating_point():
-                averages.append(self.tensors[name])
-                currents.append(tensor)
+                averages.append(local(self.tensors[name]))
+                currents.append(local(tensor))
             else:
                 self.tensors[name].copy_(tensor)
         torch._foreach_lerp_(averages, currents, 1.0 - decay)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from bodymap.errors import UserError
 from bodymap.files import atomic_folder, read_json, read_safetensors, recover_folder
 from bodymap.training.average import Average
+from bodymap.training.sharding import spread_like, whole
 from bodymap.weights import load_into
 
 FORMAT = "bodymap-checkpoint"
@@ -52,24 +53,24 @@ class RunState:
     source: dict[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(
-    folder: str | os.PathLike,
-    model: nn.Module,
-    average: Average | None,
-    optimizer: torch.optim.Optimizer,
-    state: RunState,
-) -> None:
-    """Writes the folder, all of it or nothing; the one before is replaced."""
-    groups = {
-        "model": model.state_dict(),
-        "average": average.tensors if average is not None else {},
-        "optimizer": optimizer_tensors(optimizer, model),
+def tensors_of(
+    model: nn.Module, average: Average | None, optimizer: torch.optim.Optimizer
+) -> dict[str, dict[str, Tensor]]:
+    """What a checkpoint's files hold, a name of FILES each; with FSDP every process must call it."""
+    return {
+        "model": whole(model.state_dict()),
+        "average": whole(average.tensors) if average is not None else {},
+        "optimizer": whole(optimizer_tensors(optimizer, model)),
     }
+
+
+def save_checkpoint(folder: str | os.PathLike, tensors: dict[str, dict[str, Tensor]], state: RunState) -> None:
+    """Writes ``tensors_of`` a run and its numbers, all of it or nothing; the checkpoint before is replaced."""
     with atomic_folder(folder) as temporary:
         sizes = {}
         for name in FILES:
             # clone: safetensors refuses tensors that share memory (tied weights)
-            stored = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in groups[name].items()}
+            stored = {key: tensor.detach().cpu().clone().contiguous() for key, tensor in tensors[name].items()}
             save_file(stored, temporary / f"{name}.safetensors")
             sizes[name] = (temporary / f"{name}.safetensors").stat().st_size
         content = {"format": FORMAT, "version": VERSION, "sizes": sizes, **asdict(state)}
@@ -87,6 +88,9 @@ def load_checkpoint(
     folder = Path(folder)
     state = read_state(folder)
     tensors = {name: _read(folder / f"{name}.safetensors") for name in FILES}
+    own = model.state_dict()
+    for group in ("model", "average"):
+        tensors[group] = {name: spread_like(t, own[name]) if name in own else t for name, t in tensors[group].items()}
     load_into(model, tensors["model"], source=folder / "model.safetensors")
     if average is not None:
         # A run that was started without averaging can be continued with it: the average begins here
@@ -157,7 +161,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
     Raises:
         UserError: a name is not a parameter of ``model``.
     """
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    own = dict(model.named_parameters())
+    names = {parameter: name for name, parameter in own.items()}
     content = optimizer.state_dict()
     numbers = {
         names[parameter]: number
@@ -169,7 +174,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: 
         entry, _, name = key.partition("/")
         if name not in numbers:
             raise UserError(f'The checkpoint\'s optimiser knows a parameter "{name}" that is not trained now.')
-        state.setdefault(numbers[name], {})[entry] = tensor
+        state.setdefault(numbers[name], {})[entry] = spread_like(tensor, own[name])
     _check_moments(optimizer, state)
     optimizer.load_state_dict({"state": state, "param_groups": content["param_groups"]})
     # the fused kernels of a GPU want the moments in their parameter's memory layout

@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
@@ -35,12 +33,15 @@ from bodymap.config import save_config
 from bodymap.errors import UserError
 from bodymap.files import output_folder
 from bodymap.training.average import Average
-from bodymap.training.checkpoint import RunState, load_checkpoint, save_checkpoint
+from bodymap.training.checkpoint import RunState, load_checkpoint, tensors_of
 from bodymap.training.journal import Journal, Screen, origin
+from bodymap.training.reports import Reports
 from bodymap.training.schedule import Progress, fraction_done, rate_factor
+from bodymap.training.seeding import seed_everything
 from bodymap.training.settings import TrainConfig, check_run_folder
+from bodymap.training.sharding import refuse_strangers, spreads, whole
 from bodymap.training.task import METRIC_PREFIX, Batch, Task, shipped_part
-from bodymap.weights import load, load_into, load_parts, save_weights
+from bodymap.weights import load, load_into, load_parts
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,14 @@ def train(
         # the layout of half precision's fast kernels: twice as fast a step on CPUs that have them
         task.model.to(memory_format=torch.channels_last)
     optimizer = _optimizer(task, config, device)
+    # Wrapped with the losses inside: autocast and gradient exchange then cover whatever a task calls
+    if spread := spreads(accelerator):
+        # The optimiser, too: its parameters become the pieces that lie on this process
+        module, _ = accelerator.prepare(_Losses(task, accelerator.autocast), optimizer)
+    else:
+        module = accelerator.prepare(_Losses(task))
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     average = Average(task.model, config.average) if config.average > 0 else None
-    # Wrapped with the losses inside: autocast and gradient exchange then cover whatever a task calls
-    module = accelerator.prepare(_Losses(task))
 
     # -------------------------------------------------------- start or continue
     source = task.batch_source()
@@ -132,13 +137,23 @@ def train(
             f"{folder}: {count / 1e6:.2f} M parameters to train on {world} x {_device_name(device)}, "
             f"{config.batch_size * config.accumulate * world} samples a step, from step {state.step}"
         )
-    reports = _Reports(task, config, folder, average, optimizer, source, journal, screen) if main else None
+        if spread:
+            screen.say("The weights are spread over the processes (FSDP): no previews and no evaluations in this run.")
+    reports = Reports(task, config, folder, average, source, journal, screen, pictures=not spread) if main else None
+
+    def save() -> None:
+        # Weights that lie in pieces are put together by all processes at once
+        if spread or reports:
+            tensors = tensors_of(task.model, average, optimizer)
+        if reports:
+            reports.save(state, tensors)
+
     entered = time.monotonic()
     began = entered - 60 * state.minutes
 
     # ------------------------------------------------------------------- steps
     with _stopping() as stop, closing(source.batches(state.samples, rank, world, device)) as batches:
-        reason, bad_in_a_row = "finished", 0
+        reason, bad_in_a_row, saved = "finished", 0, -1
         while True:
             # All processes go by the same clock and stop at the same step
             pause = config.pause_minutes is not None and time.monotonic() - entered >= 60 * config.pause_minutes
@@ -177,7 +192,8 @@ def train(
                     figures[name] = figures.get(name, 0.0) + value / config.accumulate
 
             # ---- step, unless something is not finite
-            norm = float(nn.utils.clip_grad_norm_(trained, config.clip or math.inf))
+            norm = nn.utils.clip_grad_norm_(trained, config.clip or math.inf)
+            norm = float(whole({"norm": norm})["norm"])
             bad = not (math.isfinite(figures["loss"]) and math.isfinite(norm))
             if _largest(accelerator, float(bad))[0]:
                 state.skipped += 1
@@ -198,24 +214,21 @@ def train(
             # ---- journal, savings, pictures
             if reports:
                 state.minutes = (time.monotonic() - began) / 60
-                reports.after_step(state, figures, norm, rate)
+                reports.line(state, figures, norm, rate)
+            due = reports is not None and reports.saving_is_due()
+            if _largest(accelerator, float(due))[0] if spread else due:
+                save()
+                saved = state.step
+            if reports:
+                reports.look(state.step)
 
         # ----------------------------------------------------------------- end
+        if saved != state.step:
+            save()
         if reports:
-            reports.at_end(state, reason)
+            reports.end(state, reason)
     accelerator.wait_for_everyone()
     return Outcome(reason, state, folder)
-
-
-def seed_everything(*seed: int) -> None:
-    """Seeds the global generators of torch (all devices), numpy and random from any integers.
-
-    The loop calls it before every forward pass, so no generator's state has to be saved.
-    """
-    value = int(np.random.SeedSequence([abs(part) for part in seed]).generate_state(1)[0])
-    torch.manual_seed(value)
-    np.random.seed(value)
-    random.seed(value)
 
 
 # ------------------------------------------------------------------------------------------------- parts of the loop
@@ -224,16 +237,18 @@ def seed_everything(*seed: int) -> None:
 class _Losses(nn.Module):
     """A task's losses as a module: what data-parallel training and autocast wrap."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, autocast: Callable[[], AbstractContextManager] = nullcontext) -> None:
         super().__init__()
         self.model = task.model
-        self.task = task
+        self.task, self.autocast = task, autocast
 
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
-        return self.task.losses(batch, progress)
+        with self.autocast():
+            return self.task.losses(batch, progress)
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
+    refuse_strangers()
     on_gpu = config.device == "auto" and torch.cuda.is_available()
     half = config.precision == "bfloat16" or (config.precision == "auto" and (on_gpu or _cpu_is_fast_in_half()))
     return Accelerator(
@@ -321,117 +336,3 @@ def _stopping() -> Iterator[_Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-# ------------------------------------------------------------------------------------------ what the first process does
-
-
-class _Reports:
-    """Journal, screen, savings, previews and evaluations; on the first process only."""
-
-    def __init__(self, task, config, folder, average, optimizer, source, journal: Journal, screen: Screen) -> None:
-        self.task, self.config, self.folder = task, config, folder
-        self.average, self.optimizer, self.source = average, optimizer, source
-        self.journal, self.screen = journal, screen
-        self.sums: dict[str, float] = {}
-        self.steps = 0
-        self.timer, self.samples = time.monotonic(), None
-        self.preview_batch: Batch | None = None
-        # Pictures come after the first step already: whoever breaks them learns it at once
-        self.saved = self.evaluated = time.monotonic()
-        self.previewed = -math.inf
-        self.at_step = dict.fromkeys(("save", "preview", "evaluate"), -1)
-
-    def skipped(self, step: int, figures: Mapping[str, float], norm: float) -> None:
-        self.journal.write("skip", step=step, figures=dict(figures), norm=norm)
-        self.screen.say(f"step {step} left out: the loss or its gradient is not finite")
-
-    def after_step(self, state: RunState, figures: Mapping[str, float], norm: float, rate: float) -> None:
-        # Means over the steps since the last line; a non-finite step has its own line and stays out
-        if math.isfinite(norm) and math.isfinite(figures["loss"]):
-            for name, value in {**figures, "norm": norm}.items():
-                self.sums[name] = self.sums.get(name, 0.0) + value
-            self.steps += 1
-        if self.samples is None:
-            # The first step pays for warming up: the speed counts from here
-            self.timer, self.samples = time.monotonic(), state.samples
-        if state.step % self.config.log_steps == 0 and self.steps:
-            self._line(state, rate)
-        if self._due(self.config.save_minutes, self.saved):
-            self.save(state)
-        if self._due(self.config.preview_minutes, self.previewed):
-            self.preview(state.step)
-        if self._due(self.config.evaluate_minutes, self.evaluated):
-            self.evaluate(state.step)
-
-    def at_end(self, state: RunState, reason: str) -> None:
-        if self.at_step["save"] != state.step:
-            self.save(state)
-        if reason == "finished":  # after a signal every second counts
-            if self.config.preview_minutes > 0 and self.at_step["preview"] != state.step:
-                self.preview(state.step)
-            if self.config.evaluate_minutes > 0 and self.at_step["evaluate"] != state.step:
-                self.evaluate(state.step)
-        self.journal.write(
-            "stop", reason=reason, step=state.step, samples=state.samples, minutes=round(state.minutes, 4)
-        )
-        self.screen.say(f"{reason} at step {state.step}, {state.minutes:.1f} min; weights in {self.folder / 'weights'}")
-        self.journal.close()
-        self.screen.close()
-
-    def save(self, state: RunState) -> None:
-        """The restart point, and the averaged weights in the format that ships."""
-        state.source = self.source.state()
-        state.average_updates = self.average.updates if self.average is not None else 0
-        save_checkpoint(self.folder / "checkpoint", self.task.model, self.average, self.optimizer, state)
-        tensors = self.average.tensors if self.average is not None else self.task.model.state_dict()
-        prefix = shipped_part(self.task)[1]
-        tensors = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-        extra = self.task.weights_metadata() if hasattr(self.task, "weights_metadata") else {}
-        metadata = {**extra, "step": str(state.step), "samples": str(state.samples)}
-        save_weights(self.folder / "weights", tensors, self.task.weights_config(), metadata)
-        self.journal.write("save", step=state.step, samples=state.samples)
-        self.saved, self.at_step["save"] = time.monotonic(), state.step
-
-    def preview(self, step: int) -> None:
-        if self.preview_batch is None:
-            device = next(self.task.model.parameters()).device
-            self.preview_batch = self.source.batch(0, device)
-        with self._looking():
-            sheets = self.task.previews(self.preview_batch)
-        self.journal.previews(step, sheets)
-        self.previewed, self.at_step["preview"] = time.monotonic(), step
-
-    def evaluate(self, step: int) -> None:
-        if hasattr(self.task, "evaluate"):
-            with self._looking():
-                figures = self.task.evaluate()
-            self.journal.figures("evaluate", step, figures)
-            self.screen.say(f"step {step}: " + "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-        self.evaluated, self.at_step["evaluate"] = time.monotonic(), step
-
-    def _line(self, state: RunState, rate: float) -> None:
-        means = {name: value / self.steps for name, value in self.sums.items()}
-        seconds = time.monotonic() - self.timer
-        speed = (state.samples - self.samples) / seconds if seconds > 0 else 0.0
-        fraction = fraction_done(self.config, state.step, state.minutes)
-        self.journal.figures(
-            "step", state.step, means, samples=state.samples, minutes=round(state.minutes, 4), rate=rate,
-            speed=round(speed, 3), skipped=state.skipped,
-        )  # fmt: skip
-        self.screen.report(state.step, fraction, state.minutes, speed, means)
-        self.sums, self.steps, self.timer, self.samples = {}, 0, time.monotonic(), state.samples
-
-    @contextmanager
-    def _looking(self) -> Iterator[None]:
-        """The averaged weights, eval mode, no gradients, and random numbers that are the same each time."""
-        seed_everything(self.config.seed)
-        with self._averaged(), torch.no_grad():
-            yield
-
-    def _averaged(self):
-        average = self.average if self.average is not None else Average(self.task.model, 0.0)
-        return average.applied_to(self.task.model)
-
-    def _due(self, minutes: float, since: float) -> bool:
-        return minutes > 0 and time.monotonic() - since >= 60 * minutes

@@ -44,6 +44,7 @@ class Atlas:
 
     @property
     def covered(self) -> Bool[Tensor, "texel texel"]:
+        """Texels that lie on the surface."""
         return self.triangle >= 0
 
 

@@ -51,6 +51,7 @@ class FilledTexture:
 
     @property
     def covered(self) -> Bool[Tensor, "texel texel"]:
+        """Texels that lie on the surface."""
         return self.origin != OUTSIDE
 
 

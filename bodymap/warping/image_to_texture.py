@@ -41,6 +41,7 @@ class PartialTexture:
 
     @property
     def seen(self) -> Bool[Tensor, "texel texel"]:
+        """Texels of which the photo shows something."""
         return self.confidence > 0
 
 

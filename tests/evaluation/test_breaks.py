@@ -67,6 +67,26 @@ def test_light(sample):
     assert grey == pytest.approx(0.299 * 200 + 0.587 * 100 + 0.114 * 50) and contrast == pytest.approx(50)
 
 
+def test_skin_tone_is_that_of_another_converter_of_colours():
+    import torch
+    from kornia.color import rgb_to_lab
+
+    colours = np.random.default_rng(0).uniform(0.02, 1, (50, 3))
+    light, _, b = rgb_to_lab(torch.from_numpy(colours).T[None, :, :, None])[0, :, :, 0].numpy()
+    expected = np.degrees(np.arctan2(light - 50, b))
+    assert np.allclose([breaks.skin_tone(c) for c in colours], expected, atol=0.2)
+    assert breaks.skin_tone((0.93, 0.78, 0.69)) > 41 and breaks.skin_tone((0.33, 0.22, 0.15)) < -30
+
+
+def test_who_the_person_is(template, sample):
+    judged = judge(template, sample, truth_as_prediction(template, sample))
+    body = {"age": 70.0, "female": True, "skin": (0.93, 0.78, 0.69)}
+    known = [breaks.record_of(template, replace(sample, body=body), judged, "a")]
+    axes = breaks.axes(known + [breaks.record_of(template, sample, judged, "b")])  # the second does not say
+    assert axes["age, years"] == {"above 60": known} and axes["sex"] == {"female": known}
+    assert axes["skin tone, degrees"] == {"above 41": known}
+
+
 def test_records_bins_and_gallery(template):
     people = [ellipse(template, seed, facing) for seed, facing in enumerate((0.0, math.pi / 2, math.pi))]
     known = {s.image.tobytes(): truth_as_prediction(template, s) for s in people[:2]}  # the third is not found
@@ -83,7 +103,7 @@ def test_records_bins_and_gallery(template):
     figures = breaks.summarise(records)
     assert figures["all"]["every picture"]["within_5"] == pytest.approx(2 / 3)
     assert figures["seen from"]["back"] | {"pictures": 1, "within_10": 0} == figures["seen from"]["back"]
-    assert "hidden, per cent" not in figures and "person's height, pixels" not in figures
+    assert "hidden, per cent" not in figures and "sex" not in figures and "person's height, pixels" not in figures
     assert figures["place"]["upper garments"]["within_5"] == pytest.approx(2 / 3, abs=0.02)
     text = breaks.report(figures)
     assert "| seen from" in text and "| front" in text and "| upper garments" in text

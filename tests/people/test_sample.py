@@ -72,6 +72,11 @@ def test_seeds_are_independent() -> None:
     assert not (base.camera.T_camera_world == other_camera.camera.T_camera_world).all()
     other_pose = sample(1, 2, 1, 1, pack=pack(), config=PLAIN)
     assert base.body["pieces"] == other_pose.body["pieces"]
+    assert [base.body[name] for name in ("age", "female", "skin")] == [
+        other_pose.body[name] for name in ("age", "female", "skin")
+    ]
+    skin = np.array(base.body["skin"])  # warm, and neither black nor white
+    assert 0.05 < skin[2] < skin[0] < 1 and 3 <= base.body["age"] <= 90
     assert (base.body["shape"] == other_pose.body["shape"]).all()
     assert not (base.body["local_rotations"] == other_pose.body["local_rotations"]).all()
     other_scene = sample(1, 1, 1, 2, pack=pack(), config=PLAIN)

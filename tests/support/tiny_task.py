@@ -77,7 +77,24 @@ class TinyTask:
         return {"score": float(self.model[3].weight.sum())}
 
 
-if __name__ == "__main__":  # run by the tests in processes of its own: tiny.py FOLDER STEPS BATCH ACCUMULATE [resume]
+def spread_on_the_cpu():
+    """Accelerate takes FSDP for what it is on GPUs only; torch's own knows the CPU, so its state is told otherwise."""
+    from accelerate import Accelerator, FullyShardedDataParallelPlugin
+    from accelerate.utils import DistributedType
+
+    from bodymap.training import loop
+
+    def accelerator(**settings):
+        plugin = FullyShardedDataParallelPlugin(fsdp_version=2, cpu_ram_efficient_loading=False)
+        made = Accelerator(**settings, fsdp_plugin=plugin)
+        made.state._shared_state.update(distributed_type=DistributedType.FSDP, fsdp_plugin=plugin)
+        return made
+
+    loop.Accelerator = accelerator
+
+
+# run by the tests in processes of its own: tiny_task.py FOLDER STEPS BATCH ACCUMULATE [resume] [fsdp] [bfloat16]
+if __name__ == "__main__":
     from bodymap.errors import run_command
     from bodymap.training.loop import train
     from bodymap.training.settings import TrainConfig
@@ -85,6 +102,9 @@ if __name__ == "__main__":  # run by the tests in processes of its own: tiny.py 
     folder, steps, batch_size, accumulate = sys.argv[1], *map(int, sys.argv[2:5])
     config = TrainConfig(
         steps=steps, batch_size=batch_size, accumulate=accumulate, device="cpu", warmup_steps=2, rate=1e-2, threads=1,
-        preview_minutes=0, precision="float32", tensorboard=False, log_steps=1,
+        preview_minutes=0, tensorboard=False, log_steps=1, save_minutes=1e-9,
+        precision="bfloat16" if "bfloat16" in sys.argv else "float32",
     )  # fmt: skip
+    if "fsdp" in sys.argv:
+        spread_on_the_cpu()
     run_command(lambda: train(TinyTask(batch_size, plain=True), config, folder, resume="resume" in sys.argv) and 0)

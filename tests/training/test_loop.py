@@ -139,7 +139,7 @@ def launch(*arguments, processes=2):
     return subprocess.run(
         [sys.executable, *launcher, str(root / "tests" / "support" / "tiny_task.py"), *arguments],
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, cwd=root,
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=400,
     )  # fmt: skip
 
 
@@ -157,6 +157,37 @@ def test_two_processes_equal_one_and_resume(tmp_path):
     # the longer run goes on in one process at the right sample
     task, outcome = run(tmp_path / "two", TinyTask(8, plain=True), steps=4, batch_size=8, resume=True, average=0.999)
     assert task.seen[0][:2] == (3, list(range(24, 32))) and outcome.state.samples == 32
+
+
+def test_weights_spread_over_two_processes_go_on_as_one_would(tmp_path):
+    """FSDP on the CPU: from one process to two and back, with restart points in the same format."""
+    whole = lambda name, **more: run(tmp_path / name, TinyTask(16, plain=True), batch_size=16, average=0.999, **more)  # noqa: E731
+    whole("two", steps=2)
+    done = launch(str(tmp_path / "two"), "4", "4", "2", "fsdp", "resume")
+    assert done.returncode == 0, done.stderr
+    assert "FSDP" in done.stderr
+    assert [line["kind"] for line in read_journal(tmp_path / "two" / "journal.jsonl")].count("save") == 3
+    whole("one", steps=4)
+    assert_same(checkpoint(tmp_path / "one"), checkpoint(tmp_path / "two"), rtol=1e-4, atol=1e-6)
+    _, outcome = whole("two", steps=5, resume=True)
+    assert outcome.state.samples == 80
+
+
+def test_half_precision_reaches_spread_weights(tmp_path):
+    done = launch(str(tmp_path), "2", "4", "1", "fsdp", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    assert read_journal(tmp_path / "journal.jsonl")[0]["precision"] == "bf16"
+    run(tmp_path / "full", TinyTask(8, plain=True), steps=2, batch_size=8, average=0.999)
+    ours, full = (checkpoint(tmp_path / name)["optimizer"]["exp_avg/0.weight"] for name in ("", "full"))
+    # rounded in the losses, not in the weights
+    assert ours.dtype == torch.float32 and not torch.equal(ours, full)
+    torch.testing.assert_close(ours, full, rtol=0.1, atol=0.01)
+
+
+def test_strategies_that_step_by_themselves_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(UserError, match="DeepSpeed steps the optimiser itself.*fsdp.yaml"):
+        run(tmp_path, steps=1)
 
 
 def test_max_minutes_alone_ends_the_run_with_the_rate_near_zero(tmp_path):

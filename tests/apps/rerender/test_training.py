@@ -22,7 +22,8 @@ from bodymap.config import load_config
 from bodymap.metrics import image
 from bodymap.people import Pack
 from bodymap.surface import load_template
-from bodymap.training.loop import seed_everything, train
+from bodymap.training.loop import train
+from bodymap.training.seeding import seed_everything
 from bodymap.training.settings import TrainConfig
 from bodymap.warping import get_atlas
 from bodymap.weights import load
