@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -28,8 +29,8 @@ FEWEST_TEXELS = 1e-3
 # Light and shade of a limb lie between these shares of the person's size; no more of them than so much is taken.
 _FINE, _COARSE = 120, 24
 _RELIEF = (0.75, 1.2)
-# Cloth beyond its own edge is as it is there over about 2^FEATHER texels.
-_FEATHER = 6
+# Cloth beyond its own edge is as it is there over about so much of the texture's side.
+_FEATHER = 1 / 32
 
 Picture = Float[Tensor, "height width rgb=3"]
 Matte = Float[Tensor, "height width"]
@@ -136,7 +137,7 @@ def cloth(
     """The garments' colours everywhere, as if they covered the whole body."""
     own = restrict(partial, tuple(layers))
     # a shirt goes on below its hem in its own colour there, not in that of the jacket over it
-    plain = fill_texture(template, own, mirror=False, feather=_FEATHER)
+    plain = fill_texture(template, own, mirror=False, feather=round(math.log2(_FEATHER * partial.layer.shape[0])))
     # what the completion makes of them where it thinks that they are, else their own colours spread
     learned = torch.isin(filled.layer, filled.layer.new_tensor(layers)) & ~partial.seen
     colour = torch.where((learned & ~own.seen)[..., None], filled.colour, plain.colour)

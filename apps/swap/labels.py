@@ -30,6 +30,9 @@ _MIXED = 2
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
 _ABOVE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "neck", "arm", "hand")))
+_HEAD = PART_NAMES.index("head")
+_FOREARMS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("forearm", "hand")))
+_TORSO = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
 _BARE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "hand")))
 
 Photo = UInt8[np.ndarray, "height width rgb=3"]
@@ -103,10 +106,6 @@ def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
             becomes_cloth[window] |= lost
             becomes_skin[window] |= cloth[window] & near[window] & (reach <= astray) & (speaks > against)
             mixed[window] |= (ratio < 0) & (reach <= astray)
-    moved = correspondence
-    for k in (LOWER, SHOES):
-        own = mask & (layer == k) & ~becomes_skin
-        moved = _moved(moved, own & np.isin(moved.part, _ABOVE), own & ~np.isin(moved.part, _ABOVE))
     # what comes over joins what is there: a fingertip before another thing of the cloth's colour stays
     becomes_cloth, becomes_skin = _joined(becomes_cloth, cloth & ~becomes_skin), _joined(becomes_skin, skin)
     # the last pixels of the skin have something of the cloth beside them
@@ -114,9 +113,31 @@ def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
     for _ in range(_MIXED):
         becomes_cloth |= left & ndimage.binary_dilation(cloth & ~becomes_skin | becomes_cloth)
     becomes_skin &= ~becomes_cloth
+    moved = _replaced(correspondence, skin & ~becomes_cloth, cloth & ~becomes_skin, astray)
     donors = cloth & ~becomes_skin & ~becomes_cloth
     moved = _moved(moved, becomes_cloth, donors & ~np.isin(moved.part, _BARE))
     return _moved(moved, becomes_skin, skin & ~becomes_cloth)
+
+
+def _replaced(correspondence: Correspondence, skin: Region, cloth: Region, astray: int) -> Correspondence:
+    """Places on the body that do not go with the layer, beside an arm: each as the nearest one that does.
+
+    Where an arm lies before the body, the map's places change from one to the other some pixels off its outline: a rim
+    of the shirt is on the arm, or a rim of the arm on the shirt.
+    """
+    layer, part = correspondence.layer, correspondence.part
+    on_arm = np.isin(part, _ABOVE)
+    beside = _distance(skin & on_arm & (part != _HEAD)) <= astray
+    moved = correspondence
+    for k in CLOTH:
+        own = cloth & (layer == k)
+        wrong = own & on_arm
+        if k == UPPER:
+            # what is too narrow for a sleeve
+            wrong &= beside & ~ndimage.binary_opening(wrong, iterations=max(1, astray // 3))
+        moved = _moved(moved, wrong, own & ~wrong)
+    forearm = skin & np.isin(part, _FOREARMS)
+    return _moved(moved, skin & np.isin(part, _TORSO) & (_distance(forearm) <= astray), forearm)
 
 
 def _is_cloth(
