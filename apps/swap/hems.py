@@ -22,6 +22,8 @@ _BEND = 1 / 200
 # both as they are up to that share of the person's size around it; of fewer pixels nothing is said.
 _SHOWN, _NEAR, _FEWEST = 0.7, 1 / 10, 200
 
+Colours = UInt8[np.ndarray, "n rgb=3"]
+
 
 def straightened(
     template: Template, correspondence: Correspondence, photo: UInt8[np.ndarray, "height width rgb=3"]
@@ -50,27 +52,24 @@ def straightened(
     hem = _hem(direction, height, upper, _BEND * len(upper))
     wrong = np.zeros_like(mask)
     wrong[own] = upper != (height >= hem[direction])
-    pieces, count = ndimage.label(wrong)
-    if not count:
-        return correspondence
-    size = np.bincount(pieces.ravel())
     reach = round(_NEAR * max(mask.any(0).sum(), mask.any(1).sum()))
     result = layer.copy()
-    for number, box in enumerate(ndimage.find_objects(pieces), 1):
-        window = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in box)
-        piece = pieces[window] == number
-        if size[number] < MISTAKE * mask.sum() and _alike(photo[window], piece, layer[window], own[window] & ~piece):
-            result[window][piece] = UPPER + LOWER - layer[window][piece]
+    for mine, other in ((UPPER, LOWER), (LOWER, UPPER)):
+        pieces, _ = ndimage.label(wrong & (layer == mine))
+        size = np.bincount(pieces.ravel())
+        for number, box in enumerate(ndimage.find_objects(pieces), 1):
+            window = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in box)
+            piece = pieces[window] == number
+            around = own[window] & ~wrong[window]
+            ours, theirs = (photo[window][around & (layer[window] == k)] for k in (mine, other))
+            if size[number] < MISTAKE * mask.sum() and _alike(photo[window][piece], ours, theirs):
+                result[window][piece] = other
     return replace(correspondence, layer=result)
 
 
-def _alike(photo: np.ndarray, piece: np.ndarray, layer: np.ndarray, others: np.ndarray) -> bool:
+def _alike(piece: Colours, ours: Colours, theirs: Colours) -> bool:
     """A piece's colours are as much at home in the other garment near it as in the one that it is said to be of."""
-    mine = layer[piece][0]
-    own, other = (photo[others & (layer == k)] for k in (mine, UPPER + LOWER - mine))
-    if min(len(own), len(other)) < _FEWEST:
-        return False
-    return float(log_ratio(own, other)[bins(photo[piece])].mean()) < _SHOWN
+    return min(len(ours), len(theirs)) >= _FEWEST and float(log_ratio(ours, theirs)[bins(piece)].mean()) < _SHOWN
 
 
 def _hem(direction: np.ndarray, height: np.ndarray, upper: np.ndarray, bend: float) -> Float[np.ndarray, " direction"]:
