@@ -181,6 +181,7 @@ def put_on(
     if skirt is not None:
         view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
+        view = _with_whole_sleeves(template, view, source)
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
         picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces)
@@ -227,7 +228,7 @@ def _whole(
     template: Template, view: regions.TargetView, source: Source, with_head: bool, skin: str
 ) -> tuple[Float[Tensor, "height width rgb=3"], Float[Tensor, "height width"]]:
     """Everything the source's photo has something to say about; soft where the target's own body takes over."""
-    picture = _with_whole_sleeves(template, view, source)
+    picture = view.picture
     keep = regions.keep_unseen(template, view, source.filled.origin == SEEN, source.correspondence)
     if not with_head:
         keep = torch.maximum(keep, regions.keep_head_and_hands(template, view))
@@ -241,18 +242,21 @@ def _whole(
     return picture, matte * (keep < 1)
 
 
-def _with_whole_sleeves(
-    template: Template, view: regions.TargetView, source: Source
-) -> Float[Tensor, "height width rgb=3"]:
-    """The source's texture as the target shows it; cloth up to the hands and feet where both wear it long."""
-    worn = torch.isin(view.layer, view.layer.new_tensor((labels.UPPER, labels.LOWER))) & view.mask
-    ends = regions.hidden_ends(template, view, source.partial, (labels.UPPER, labels.LOWER)) & worn
-    bare = view.share[..., SKIN - 1] * ends
+def _with_whole_sleeves(template: Template, view: regions.TargetView, source: Source) -> regions.TargetView:
+    """The view with cloth up to the hands and feet, where both wear it long."""
+    layers = [labels.UPPER, labels.LOWER]
+    worn = torch.isin(view.layer, view.layer.new_tensor(layers)) & view.mask
+    bare = view.share[..., SKIN - 1] * (regions.hidden_ends(template, view, source.partial, layers) & worn)
     if not bool((bare > 0.5).any()):
-        return view.picture
-    cloth = garments.cloth(template, source.partial, source.filled, [labels.UPPER, labels.LOWER])
+        return view
+    cloth = garments.cloth(template, source.partial, source.filled, layers)
     seen = look_up(template, cloth, view.grid, tuple(view.mask.shape)).values
-    return torch.lerp(view.picture, seen, bare[..., None])
+    same = torch.nn.functional.one_hot((view.layer - 1).clamp_min(0), view.share.shape[-1]).float()
+    return replace(
+        view,
+        picture=torch.lerp(view.picture, seen, bare[..., None]),
+        share=torch.lerp(view.share, same, bare[..., None]),
+    )
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:

@@ -125,6 +125,17 @@ def test_short_sleeves_bare_the_arms_in_the_targets_own_tone():
     shows(image, forearms, TWO[SKIN], share=0.8, tolerance=0.06)
 
 
+def test_a_long_sleeve_reaches_as_far_as_the_one_it_replaces():
+    source, target = correspondence(0.0), correspondence(0.4)
+    over_hands = np.where(np.isin(target.part, HANDS), UPPER, target.layer).astype(np.int8)
+    target = with_changes(target, layer=over_hands)
+    image = run(source, target, "all").image
+    shows(image, inside(np.isin(target.part, HANDS)), ONE[UPPER], share=0.9)
+    # bare arms end in hands
+    image = run(correspondence(0.0, sleeves=False), target, "all").image
+    shows(image, inside(np.isin(target.part, HANDS)), ONE[SKIN], share=0.9)
+
+
 def test_several_garments_at_once():
     source, target = correspondence(0.0), correspondence(0.4)
     before = dressed(target, TWO)
