@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
+from apps.swap.labels import CARRIED
 from apps.swap.outline import redrawn
 from apps.swap.regions import LOWER, SHOES, SKIN, UPPER
 from bodymap.errors import UserError
@@ -27,6 +29,8 @@ FEWEST_TEXELS = 1e-3
 # Light and shade of a limb lie between these shares of the person's size; no more of them than so much is taken.
 _FINE, _COARSE = 120, 24
 _RELIEF = (0.75, 1.2)
+# Cloth beyond its own edge is as it is there over about so much of the texture's side.
+_FEATHER = 1 / 32
 
 Picture = Float[Tensor, "height width rgb=3"]
 Matte = Float[Tensor, "height width"]
@@ -96,8 +100,11 @@ def _exchanged(
     if layers == [SHOES]:
         # what reaches up the leg beyond the source's shoe stays: a sock as well as a boot's shaft
         kept = kept | ((view.layer == SHOES) & (mine < 0.5) & regions.on_legs(view))
-    worn = redrawn(regions.without_holes(view, layers), view.photo, view.mask & ~kept, 3 * view.radius)
-    textures = [_cloth(template, partial, filled, layers)]
+    worn = regions.without_holes(view, layers)
+    # what is carried before them keeps the edge that the map gives it
+    within = view.mask & ~kept & (worn | (view.layer != CARRIED))
+    worn = redrawn(worn, view.photo, within, 3 * view.radius)
+    textures = [cloth(template, partial, filled, layers)]
     # Where the source shows skin under the target's garment (short sleeves for long ones), skin comes out.
     bare = view.share[..., SKIN - 1] * (regions.may_be_bare(view, layers) & worn)
     bare = bare * ~regions.hidden_ends(template, view, partial, layers)
@@ -124,12 +131,13 @@ def _relief(view: regions.TargetView, worn: Bool[Tensor, "height width"]) -> Mat
     return ((fine + 0.05) / (coarse + 0.05)).clamp(*_RELIEF)
 
 
-def _cloth(
+def cloth(
     template: Template, partial: PartialTexture, filled: FilledTexture, layers: list[int]
 ) -> Float[Tensor, "texel texel rgb=3"]:
     """The garments' colours everywhere, as if they covered the whole body."""
     own = restrict(partial, tuple(layers))
-    plain = fill_texture(template, own, mirror=False)
+    # a shirt goes on below its hem in its own colour there, not in that of the jacket over it
+    plain = fill_texture(template, own, mirror=False, feather=round(math.log2(_FEATHER * partial.layer.shape[0])))
     # what the completion makes of them where it thinks that they are, else their own colours spread
     learned = torch.isin(filled.layer, filled.layer.new_tensor(layers)) & ~partial.seen
     colour = torch.where((learned & ~own.seen)[..., None], filled.colour, plain.colour)

@@ -21,7 +21,9 @@ from bodymap.metrics.image import lpips_distance, psnr, ssim
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES, Correspondence
 from bodymap.warping import image_to_texture
+from bodymap.warping.fill import fill_texture
 from bodymap.warping.grid import smoothing_reach
+from bodymap.warping.texture_to_image import texture_to_image
 
 Photo = UInt8[np.ndarray, "height width rgb=3"]
 Region = Bool[np.ndarray, "height width"]
@@ -104,13 +106,37 @@ def measure(
     head = t.mask & (t.part == HEAD)
     figures["head dB"] = decibels(image, before, head)
     figures["others %"] = 100 * changed_share(image, before, kept_region(t, what))
-    figures["skin %"] = math.nan if what == "all" else 100 * changed_share(image, before, t.mask & (t.layer == SKIN))
+    figures |= (
+        {"skin %": math.nan, "skin unasked %": math.nan}
+        if what == "all"
+        else skin_changed(template, scene, image, layers)
+    )
     changing = _ought_to_change(scene, worn, layers)
     told_apart = changing.sum() > _TOLD_APART * worn.sum()
     figures["leak %"] = 100 * leak_rate(image, before, changing) if told_apart else math.nan
     figures |= fidelity(template, scene, image, np.asarray(region, float), layers, lpips)
     figures |= _there_and_back(scene, way, image, layers, lpips)
     return figures
+
+
+def skin_changed(template: Template, scene: Scene, image: Photo, layers: tuple[int, ...]) -> dict[str, float]:
+    """Of the target's skin what has changed, and what of it no garment was to cover: shares of all of its skin.
+
+    The source's garment is to cover skin where it lies on the same place of the source's body, as far as that is seen
+    there or on its mirror image, and as plain filling has it elsewhere.
+    """
+    t = scene.true_target
+    skin = t.mask & (t.layer == SKIN)
+    if not skin.any():
+        return {"skin %": math.nan, "skin unasked %": math.nan}
+    one = image_to_texture(
+        template, scene.src_photo, scene.true_source, _TEXTURE, smooth=smoothing_reach(scene.true_source)
+    )
+    worn = torch.isin(fill_texture(template, one).layer, torch.tensor(layers)).float()[..., None]
+    asked = texture_to_image(template, worn, t, smooth=smoothing_reach(t)).values[..., 0].numpy() > 0.5
+    share = (skin & ~asked).sum() / skin.sum()
+    unasked = changed_share(image, scene.tgt_photo, skin & ~asked) * share if share else 0.0
+    return {"skin %": 100 * changed_share(image, scene.tgt_photo, skin), "skin unasked %": 100 * float(unasked)}
 
 
 def _ought_to_change(scene: Scene, worn: Region, layers: tuple[int, ...]) -> Region:

@@ -13,6 +13,8 @@ from bodymap.warping.grid import dilate, erode
 
 # Both sides must differ by so many of their own deviations for a pixel's colour to say on which it is ...
 _TOLD_APART = (1.0, 2.0)
+# ... and be off by so many of the outside's for it to be neither.
+_STRANGE = (1.5, 3.0)
 # ... to which this is added: noise, and light that falls off.
 _NOISE = 0.04
 
@@ -33,11 +35,13 @@ class Comparison:
     """Attributes:
     share: how much of each pixel is what lies inside, by its colour between the two sides'; in [0, 1].
     trust: how far the colours tell the sides apart, in [0, 1].
+    strange: how far the pixel is neither the one, nor the other, nor a mixture of both, in [0, 1].
     apart: the colour inside less that outside.
     """
 
     share: Float[Tensor, "height width"]
     trust: Float[Tensor, "height width"]
+    strange: Float[Tensor, "height width"]
     apart: Float[Tensor, "height width rgb=3"]
 
 
@@ -56,12 +60,15 @@ def outline(photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "heig
     # half of a softened mask is its edge: shrunk by half a pixel it is 0 where the mask ends
     shape = (box_mean(mask.float(), max(1, radius // 2)) * 2 - 1).clamp(0, 1)
     # a shade of the old garment is still all garment: better too much of the new one than a rim of the old
-    cover = torch.lerp(shape, (sides.share * 1.8 - 0.2).clamp(0, 1), sides.trust)
+    trust = sides.trust * (1 - sides.strange)
+    cover = torch.lerp(shape, (sides.share * 1.8 - 0.2).clamp(0, 1), trust)
     # deeper inside a strange colour is a pattern of the cloth, not the background
     depth = (box_mean(mask.float(), radius) * 2 - 1).clamp(0, 1)
     cover = torch.maximum(cover, (depth * 2 - 1).clamp(0, 1))
+    # and so is along the edge what no mixture with the background explains
+    cover = torch.maximum(cover, sides.strange)
     cover = torch.where(band, cover, mask.float())
-    return Outline(cover, torch.where(band[..., None], -sides.apart * (sides.share * sides.trust)[..., None], 0.0))
+    return Outline(cover, torch.where(band[..., None], -sides.apart * (sides.share * trust)[..., None], 0.0))
 
 
 def redrawn(
@@ -103,11 +110,16 @@ def _compared(
     apart = person - behind
     squared = apart.square().sum(-1)
     share = (((photo - behind) * apart).sum(-1) / squared.clamp_min(1e-4)).clamp(0, 1)
-    low, high = _TOLD_APART
-    times = squared.sqrt() / ((spread[0] + spread[1]).mul(1.5).sqrt() + _NOISE)
-    trust = ((times - low) / (high - low)).clamp(0, 1)
+    trust = _ramp(squared.sqrt() / ((spread[0] + spread[1]).mul(1.5).sqrt() + _NOISE), _TOLD_APART)
+    off = (photo - behind - share[..., None] * apart).norm(dim=-1)
+    strange = _ramp(off / (spread[1].mul(3).sqrt() + _NOISE), _STRANGE)
     # in thin places (fingers, straps) there is no inside to compare with
-    return Comparison(share, trust * dilate(inner, reach) * dilate(outer, reach), apart)
+    near = dilate(inner, reach) & dilate(outer, reach)
+    return Comparison(share, trust * near, strange * dilate(outer, reach), apart)
+
+
+def _ramp(values: Float[Tensor, "height width"], ends: tuple[float, float]) -> Float[Tensor, "height width"]:
+    return ((values - ends[0]) / (ends[1] - ends[0])).clamp(0, 1)
 
 
 def _local_mean(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from apps.swap.labels import HAIR, LOWER, SHOES, SKIN, UPPER
 from bodymap.surface import Template, points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
 from bodymap.warping import blend, evening
@@ -19,7 +20,6 @@ from bodymap.warping.grid import PixelGrid, pixel_grid
 from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.texture_to_image import look_up
 
-SKIN, HAIR, UPPER, LOWER, SHOES, CARRIED = range(1, len(LAYER_NAMES))
 HEAD, NECK = PART_NAMES.index("head"), PART_NAMES.index("neck")
 # Over how much skin the head's tone runs out into the body's, and the hand's into the arm's, metres.
 NECK_FADE, WRIST_FADE, PART_FADE = 0.09, 0.06, 0.05
@@ -51,9 +51,8 @@ BARED = {UPPER: (*ARMS, *TORSO, *HANDS, NECK), LOWER: (*LEGS, *FEET), SHOES: FEE
 COVERED = {UPPER: (*ARMS, *TORSO, NECK), LOWER: (*LEGS, *TORSO), SHOES: (*SHINS, *FEET)}
 # A sleeve is long when at least this share of what is seen of the forearms is sleeve.
 LONG = 0.7
-# Things on a garment are smaller than this share of the person; what the map takes for the other garment in the middle
-# of one is a mistake up to that share, if it borders so much on it.
-SMALL_THING, MISTAKE, BORDERS = 0.008, 0.04, 0.6
+# Things on a garment are smaller than this share of the person.
+SMALL_THING = 0.008
 
 
 @dataclass(frozen=True)
@@ -93,27 +92,6 @@ class TargetView:
     def radius(self) -> int:
         """Of edge filters, pixels."""
         return max(2, round(self.extent / 250))
-
-
-def tidy_layers(correspondence: Correspondence, radius: int) -> Correspondence:
-    """Without specks in the layers (each would be a hole in a garment), nor islands of one garment within the other.
-
-    Args:
-        radius: pixels; smaller specks and notches go.
-    """
-    from scipy import ndimage
-
-    layer = torch.from_numpy(np.where(correspondence.mask, correspondence.layer, 0).astype(np.int64))
-    tidy = blend.majority(layer, max(1, radius)).numpy().astype(np.int8)
-    for mine, other in ((UPPER, LOWER), (LOWER, UPPER)):
-        pieces, count = ndimage.label(tidy == mine)
-        area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-        for number in np.flatnonzero((area < MISTAKE * correspondence.mask.sum()) & (area < area.max(initial=0))) + 1:
-            piece = pieces == number
-            ring = ndimage.binary_dilation(piece, iterations=2) & ~piece
-            if (tidy[ring] == other).mean() > BORDERS:
-                tidy[piece] = other
-    return replace(correspondence, layer=tidy)
 
 
 def window(correspondence: Correspondence) -> tuple[slice, slice]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from apps.swap import drape, garments, hair, regions
+from apps.swap import drape, garments, hair, hems, labels, regions
 from apps.swap.choice import GARMENTS, chosen
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
@@ -23,6 +23,7 @@ from bodymap.warping.fill import SEEN, FilledTexture, fill_texture
 from bodymap.warping.grid import smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
+from bodymap.warping.texture_to_image import look_up
 
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
@@ -137,7 +138,7 @@ def read_source(
     _check(photo, correspondence, "source")
     photo, correspondence = _at_working_size(photo, correspondence)
     reach = smoothing_reach(correspondence)
-    correspondence = regions.tidy_layers(correspondence, reach // 4)
+    correspondence = _tidied(template, correspondence, photo, reach)
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
@@ -170,7 +171,7 @@ def put_on(
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
     reach = smoothing_reach(correspondence)
-    correspondence = regions.tidy_layers(correspondence, reach // 4)
+    correspondence = _tidied(template, correspondence, photo, reach)
     view = regions.target_view(template, photo, correspondence, source.filled, smooth=reach)
 
     picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
@@ -180,6 +181,7 @@ def put_on(
     if skirt is not None:
         view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
+        view = _with_whole_sleeves(template, view, source)
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
         picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces)
@@ -212,6 +214,12 @@ def _check(photo: np.ndarray, correspondence: Correspondence, name: str) -> None
         raise UserError(f"No person was found in the {name}'s photo; choose another, or give a mask.")
 
 
+def _tidied(template: Template, correspondence: Correspondence, photo: np.ndarray, reach: int) -> Correspondence:
+    """The map with its layers as the photo's own colours have them."""
+    tidy = labels.skin_redrawn(labels.tidy_layers(correspondence, reach // 4), photo)
+    return hems.straightened(template, tidy, photo)
+
+
 def _outline(view: regions.TargetView) -> Outline:
     return outline(view.photo, view.mask, max(2, view.radius))
 
@@ -229,9 +237,26 @@ def _whole(
         keep = torch.maximum(keep, bare * (view.layer == SKIN))
         tinted = regions.in_targets_tone(picture, view, source.partial)
         picture = torch.lerp(picture, tinted, bare[..., None])
-    region = (view.mask & (view.layer != regions.CARRIED)).float()
+    region = (view.mask & (view.layer != labels.CARRIED)).float()
     matte = blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
     return picture, matte * (keep < 1)
+
+
+def _with_whole_sleeves(template: Template, view: regions.TargetView, source: Source) -> regions.TargetView:
+    """The view with cloth up to the hands and feet, where both wear it long."""
+    layers = [labels.UPPER, labels.LOWER]
+    worn = torch.isin(view.layer, view.layer.new_tensor(layers)) & view.mask
+    bare = view.share[..., SKIN - 1] * (regions.hidden_ends(template, view, source.partial, layers) & worn)
+    if not bool((bare > 0.5).any()):
+        return view
+    cloth = garments.cloth(template, source.partial, source.filled, layers)
+    seen = look_up(template, cloth, view.grid, tuple(view.mask.shape)).values
+    same = torch.nn.functional.one_hot((view.layer - 1).clamp_min(0), view.share.shape[-1]).float()
+    return replace(
+        view,
+        picture=torch.lerp(view.picture, seen, bare[..., None]),
+        share=torch.lerp(view.share, same, bare[..., None]),
+    )
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:

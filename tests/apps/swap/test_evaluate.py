@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.mapped import HANDS, LOWER, SHOES, SKIN, UPPER, correspondence, dressed, positions
+from support.mapped import FOREARMS, HANDS, LOWER, SHOES, SKIN, UPPER, correspondence, dressed, positions
 
 from apps.swap import evaluate, measures
 from apps.swap.baselines import NearestTexel, paste_by_part
@@ -90,6 +90,27 @@ def test_a_swap_that_paints_over_everything_is_found_out():
     assert figures["outside"] > 200 and figures["background %"] == 100
     assert figures["others %"] > 80 and figures["skin %"] == 100
     assert figures["head dB"] < 20
+
+
+def test_skin_that_longer_sleeves_cover_is_told_from_skin_that_changed_without_reason():
+    scene = scene_of(correspondence(0.0), correspondence(0.4, sleeves=False))
+    target = scene.true_target
+    skin = target.mask & (target.layer == SKIN)
+    forearms = skin & np.isin(target.part, FOREARMS)
+    face = skin & (target.part == PART_NAMES.index("head"))
+    image = scene.tgt_photo.copy()
+    image[forearms] = (10, 200, 10)
+    figures = measures.skin_changed(load_template(), scene, image, (UPPER,))
+    assert abs(figures["skin %"] - 100 * forearms.sum() / skin.sum()) < 1e-6
+    # but for the rims, where place and layer are a mixture
+    assert figures["skin unasked %"] < 0.15 * figures["skin %"]
+    image[face] = (10, 200, 10)
+    more = measures.skin_changed(load_template(), scene, image, (UPPER,))
+    share = 100 * face.sum() / skin.sum()
+    for name in ("skin %", "skin unasked %"):
+        assert abs(more[name] - figures[name] - share) < 1
+    nothing = measures.skin_changed(load_template(), scene, scene.tgt_photo, (UPPER,))
+    assert nothing == {"skin %": 0, "skin unasked %": 0}
 
 
 def test_pasting_by_part_and_filling_from_the_nearest_texel():

@@ -50,3 +50,14 @@ def test_a_coarse_label_is_redrawn_along_the_photos_edge():
     assert before > 0.04 and after < 0.15 * before
     # and stays where nothing tells the sides apart
     assert torch.equal(redrawn(truth, torch.full_like(photo, 0.3), within, 8), truth)
+
+
+def test_a_print_along_the_outline_is_the_persons():
+    mask = disc(26) < 0
+    photo = mixed((0.5 - disc(26)).clamp(0, 1))
+    # darker than both, out to the edge
+    dark = mask & (torch.arange(80)[:, None] > 36) & (torch.arange(80)[:, None] < 44)
+    photo[dark] = torch.tensor([0.02, 0.02, 0.02])
+    edge = outline(photo, mask, 4)
+    assert edge.cover[dark].min() > 0.95
+    assert edge.clean[dark].abs().max() < 0.02

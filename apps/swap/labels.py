@@ -1,0 +1,193 @@
+"""The map's layers made fit for a swap: specks and islands go, and skin ends and cloth begins where the photo says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from scipy import ndimage
+
+from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
+from bodymap.warping import blend
+
+SKIN, HAIR, UPPER, LOWER, SHOES, CARRIED = range(1, len(LAYER_NAMES))
+CLOTH = (UPPER, LOWER, SHOES)
+# What the map takes for the other garment in the middle of one is a mistake up to this share of the person, if it
+# borders so much on it; what it takes for a thing carried is a speck up to that share.
+MISTAKE, BORDERS, SPECK = 0.04, 0.6, 0.0015
+# Shares of the person's size: how far from the photo's edge a label may end, how far its colours are sure, and from how
+# far around a piece of skin the cloth's colours are taken.
+_ASTRAY, _SURE, _AROUND = 1 / 40, 1 / 150, 1 / 12
+# A colour speaks for the other label when it is e^FIRM times as frequent there, at the label's edge, and e^DEEP times
+# more where the label is at its furthest from it. What is rarer than RARE on both sides says nothing.
+_FIRM, _DEEP, _RARE = 0.8, 1.5, 1e-3
+_BINS, _SOFT = 16, 0.8
+# Pixels over which skin and cloth mix along their edge.
+_MIXED = 2
+# Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
+_FEWEST, _MOST = 150, 0.5
+# No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
+_ABOVE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "neck", "arm", "hand")))
+_HEAD = PART_NAMES.index("head")
+_FOREARMS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("forearm", "hand")))
+_TORSO = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
+_BARE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "hand")))
+
+Photo = UInt8[np.ndarray, "height width rgb=3"]
+Region = Bool[np.ndarray, "height width"]
+
+
+def tidy_layers(correspondence: Correspondence, radius: int) -> Correspondence:
+    """Without specks in the layers, nor islands of one garment within the other, nor crumbs of carried things."""
+    mask = correspondence.mask
+    layer = np.where(mask, correspondence.layer, 0).astype(np.int64)
+    layer = _without_crumbs(layer, SPECK * mask.sum())
+    tidied = blend.majority(torch.from_numpy(layer), max(1, radius)).numpy().astype(np.int8)
+    for mine, other in ((UPPER, LOWER), (LOWER, UPPER)):
+        pieces, count = ndimage.label(tidied == mine)
+        area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+        for number in np.flatnonzero((area < MISTAKE * mask.sum()) & (area < area.max(initial=0))) + 1:
+            piece = pieces == number
+            ring = ndimage.binary_dilation(piece, iterations=2) & ~piece
+            if (tidied[ring] == other).mean() > BORDERS:
+                tidied[piece] = other
+    return replace(correspondence, layer=tidied)
+
+
+def _without_crumbs(layer: np.ndarray, least: float) -> np.ndarray:
+    """Carried things of fewer pixels are what lies nearest to them."""
+    pieces, count = ndimage.label(layer == CARRIED)
+    area = np.bincount(pieces.ravel(), minlength=count + 1)
+    crumbs = np.isin(pieces, np.flatnonzero(area < least)) & (pieces > 0)
+    known = (layer > 0) & ~crumbs
+    if not crumbs.any() or not known.any():
+        return layer
+    at = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return np.where(crumbs, layer[tuple(at)], layer)
+
+
+def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """Labels of skin and cloth moved to where the photo's colours change from one to the other.
+
+    A map is coarser than fingers, cuffs and collars: it has trousers between the fingers, and the last of a sleeve on
+    the hand. Each pixel near such an edge is compared with the colours of the person's skin and of the cloth about it.
+    One that changes sides takes the place on the body of the nearest pixel there, and is nothing to be sure of.
+    """
+    layer, mask = correspondence.layer, correspondence.mask
+    skin, cloth = mask & (layer == SKIN), mask & np.isin(layer, CLOTH)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    extent = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    astray, sure, around = (max(2, round(share * extent)) for share in (_ASTRAY, _SURE, _AROUND))
+    from_cloth, from_skin = _distance(cloth), _distance(skin)
+    near = (from_skin <= astray) & cloth | (from_cloth <= astray) & skin
+    known = skin & (from_cloth > sure)
+    if not near.any() or known.sum() < _FEWEST:
+        return correspondence
+    becomes_cloth, becomes_skin, mixed = (np.zeros_like(mask) for _ in range(3))
+    pieces, count = ndimage.label(ndimage.binary_dilation(skin, iterations=2))
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        window = tuple(slice(max(0, s.start - around), s.stop + around) for s in box)
+        piece = (pieces[window] == number) & skin[window]
+        reach = _distance(piece)
+        there = photo[window][cloth[window] & (from_skin[window] > sure) & (reach <= around)]
+        if len(there) < _FEWEST:
+            continue
+        table = log_ratio(photo[known], there)
+        ratio = table[bins(photo[window])]
+        speaks = ndimage.uniform_filter(ratio, 3, mode="nearest")
+        depth = np.minimum(np.where(skin, from_cloth, from_skin)[window] / astray, 1)
+        against = _FIRM + _DEEP * depth
+        lost = piece & near[window] & (speaks < -against)
+        if _is_cloth(photo, known, window, piece, there):
+            becomes_cloth[window] |= piece
+        elif min(np.median(ratio[piece]), -np.median(table[bins(there)])) > _FIRM and lost.sum() < _MOST * piece.sum():
+            becomes_cloth[window] |= lost
+            becomes_skin[window] |= cloth[window] & near[window] & (reach <= astray) & (speaks > against)
+            mixed[window] |= (ratio < 0) & (reach <= astray)
+    # what comes over joins what is there: a fingertip before another thing of the cloth's colour stays
+    becomes_cloth, becomes_skin = _joined(becomes_cloth, cloth & ~becomes_skin), _joined(becomes_skin, skin)
+    # the last pixels of the skin have something of the cloth beside them
+    left = (skin | becomes_skin) & ~becomes_cloth & mixed
+    for _ in range(_MIXED):
+        becomes_cloth |= left & ndimage.binary_dilation(cloth & ~becomes_skin | becomes_cloth)
+    becomes_skin &= ~becomes_cloth
+    moved = _replaced(correspondence, skin & ~becomes_cloth, cloth & ~becomes_skin, astray)
+    donors = cloth & ~becomes_skin & ~becomes_cloth
+    moved = _moved(moved, becomes_cloth, donors & ~np.isin(moved.part, _BARE))
+    return _moved(moved, becomes_skin, skin & ~becomes_cloth)
+
+
+def _replaced(correspondence: Correspondence, skin: Region, cloth: Region, astray: int) -> Correspondence:
+    """Places on the body that do not go with the layer, beside an arm: each as the nearest one that does.
+
+    Where an arm lies before the body, the map's places change from one to the other some pixels off its outline: a rim
+    of the shirt is on the arm, or a rim of the arm on the shirt.
+    """
+    layer, part = correspondence.layer, correspondence.part
+    on_arm = np.isin(part, _ABOVE)
+    beside = _distance(skin & on_arm & (part != _HEAD)) <= astray
+    moved = correspondence
+    for k in CLOTH:
+        own = cloth & (layer == k)
+        wrong = own & on_arm
+        if k == UPPER:
+            # what is too narrow for a sleeve
+            wrong &= beside & ~ndimage.binary_opening(wrong, iterations=max(1, astray // 3))
+        moved = _moved(moved, wrong, own & ~wrong)
+    forearm = skin & np.isin(part, _FOREARMS)
+    return _moved(moved, skin & np.isin(part, _TORSO) & (_distance(forearm) <= astray), forearm)
+
+
+def _is_cloth(
+    photo: Photo, known: Region, window: tuple[slice, slice], piece: Region, there: UInt8[np.ndarray, "n rgb=3"]
+) -> bool:
+    """Most of a piece of skin has the colours of the cloth around it, and not those of the person's other skin."""
+    others = known.copy()
+    others[window] &= ~piece
+    if others.sum() < max(_FEWEST, piece.sum()):
+        return False
+    return float(np.median(log_ratio(photo[others], there)[bins(photo[window][piece])])) < -_FIRM - _DEEP / 2
+
+
+def _joined(region: Region, to: Region) -> Region:
+    """The region's pieces that touch ``to``."""
+    pieces, _ = ndimage.label(region | to, np.ones((3, 3)))
+    return region & np.isin(pieces, np.unique(pieces[to]))
+
+
+def _moved(correspondence: Correspondence, region: Region, to: Region) -> Correspondence:
+    """The region's pixels as the nearest ones of ``to``: label and place on the body."""
+    if not region.any() or not to.any():
+        return correspondence
+    at = ndimage.distance_transform_edt(~to, return_distances=False, return_indices=True)
+    row, column = at[0][region], at[1][region]
+    changed = {}
+    for name in ("colour", "uv", "part", "triangle", "barycentric", "layer"):
+        values = getattr(correspondence, name).copy()
+        values[region] = values[row, column]
+        changed[name] = values
+    return replace(correspondence, confidence=np.where(region, 0, correspondence.confidence), **changed)
+
+
+def _distance(where: Region) -> Float[np.ndarray, "height width"]:
+    """Pixels from the nearest of ``where``."""
+    return ndimage.distance_transform_edt(~where) if where.any() else np.full(where.shape, np.inf)
+
+
+def log_ratio(
+    one: UInt8[np.ndarray, "a rgb=3"], other: UInt8[np.ndarray, "b rgb=3"]
+) -> Float[np.ndarray, "bin bin bin"]:
+    """log(p(colour | one) / p(colour | other)); near 0 for colours that are rare on both."""
+    return np.log((_histogram(one) + _RARE) / (_histogram(other) + _RARE))
+
+
+def bins(photo: UInt8[np.ndarray, "... rgb=3"]) -> tuple[np.ndarray, ...]:
+    return tuple(np.moveaxis(photo // (256 // _BINS), -1, 0))
+
+
+def _histogram(colours: UInt8[np.ndarray, "n rgb=3"]) -> Float[np.ndarray, "bin bin bin"]:
+    counts = np.zeros((_BINS,) * 3)
+    np.add.at(counts, bins(colours), 1)
+    return ndimage.gaussian_filter(counts, _SOFT, mode="nearest") / len(colours)

@@ -1,0 +1,98 @@
+"""Layers put right by the photo's colours: skin and cloth, hems that nothing shows, crumbs of carried things."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from support.mapped import FOREARMS, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
+
+from apps.swap.hems import straightened
+from apps.swap.labels import skin_redrawn, tidy_layers
+from bodymap.surface import load_template
+from bodymap.types import LAYER_NAMES, PART_NAMES
+
+COLOURS = {SKIN: (0.45, 0.3, 0.2), UPPER: (0.8, 0.7, 0.1), LOWER: (0.1, 0.5, 0.2)}
+CARRIED = LAYER_NAMES.index("carried")
+
+
+def block(where, half):
+    """A square in the middle of a region."""
+    row, column = (int(np.median(at)) for at in np.nonzero(where))
+    square = np.zeros_like(where)
+    square[row - half : row + half + 1, column - half : column + half + 1] = True
+    return square
+
+
+def relabelled(c, where, layer):
+    return with_changes(c, layer=np.where(where, layer, c.layer).astype(np.int8))
+
+
+def test_cuffs_that_the_map_takes_for_hands_are_cloth_and_fingers_skin():
+    c = correspondence(0.4)
+    photo = dressed(c, COLOURS)
+    hands = (c.layer == SKIN) & np.isin(c.part, HANDS)
+    cuffs = ndimage.binary_dilation(hands, iterations=5) & (c.layer == UPPER)
+    found = skin_redrawn(relabelled(c, cuffs, SKIN), photo)
+    assert cuffs.sum() > 40 and (found.layer[cuffs] == UPPER).mean() > 0.95
+    assert (found.layer == c.layer)[c.mask].mean() > 0.995
+    # they are on the arm, but nobody knows where
+    assert np.isin(found.part[cuffs], FOREARMS).mean() > 0.95
+    assert (found.confidence[cuffs & (found.layer == UPPER)] == 0).all()
+    # and the other way round
+    rim = hands & ndimage.binary_dilation(c.layer == UPPER, iterations=5)
+    found = skin_redrawn(relabelled(c, rim, UPPER), photo)
+    assert rim.sum() > 40 and (found.layer[rim] == SKIN).mean() > 0.7
+    assert np.isin(found.part[rim & (found.layer == SKIN)], HANDS).all()
+
+
+def test_cloth_in_the_colour_of_skin_stays_where_the_map_has_it():
+    c = correspondence(0.4)
+    hands = (c.layer == SKIN) & np.isin(c.part, HANDS)
+    cuffs = relabelled(c, ndimage.binary_dilation(hands, iterations=5) & (c.layer == UPPER), SKIN)
+    found = skin_redrawn(cuffs, dressed(c, {**COLOURS, UPPER: COLOURS[SKIN]}))
+    arms = np.isin(c.part, [*HANDS, *FOREARMS])
+    assert np.array_equal(found.layer[arms], cuffs.layer[arms])
+
+
+def test_an_elbow_in_the_sleeves_colours_is_no_skin():
+    c = correspondence(0.4)
+    sleeve = (c.layer == UPPER) & (c.part == PART_NAMES.index("torso_front"))
+    patch = block(sleeve, 8)
+    found = skin_redrawn(relabelled(c, patch, SKIN), dressed(c, COLOURS))
+    assert (found.layer[patch] == UPPER).all()
+
+
+def test_trousers_have_no_place_on_a_hand():
+    c = correspondence(0.0)
+    patch = block((c.layer == LOWER) & (c.part == PART_NAMES.index("left_thigh")), 3)
+    row, column = (int(at[0]) for at in np.nonzero(np.isin(c.part, HANDS)))
+    fields = {name: getattr(c, name).copy() for name in ("part", "triangle", "barycentric", "uv")}
+    for values in fields.values():
+        values[patch] = values[row, column]
+    found = skin_redrawn(with_changes(c, **fields), dressed(c, COLOURS))
+    assert (found.part[patch] == PART_NAMES.index("left_thigh")).all() and (found.layer[patch] == LOWER).all()
+
+
+def test_a_crumb_of_a_carried_thing_is_what_lies_around_it():
+    c = correspondence(0.4)
+    thigh = (c.layer == LOWER) & (c.part == PART_NAMES.index("left_thigh"))
+    crumb, phone = block(thigh, 1), block(thigh, 4)
+    assert (tidy_layers(relabelled(c, crumb, CARRIED), 1).layer[crumb] == LOWER).all()
+    assert (tidy_layers(relabelled(c, phone, CARRIED), 1).layer[phone] == CARRIED).mean() > 0.9
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_flap_goes_where_the_photo_does_not_show_it(shown):
+    c = correspondence(0.0, (560, 352))
+    hips = (c.layer == LOWER) & np.isin(c.part, [PART_NAMES.index(f"{side}_thigh") for side in ("left", "right")])
+    rows, columns = np.nonzero(hips)
+    flap = hips & (np.arange(c.size[0])[:, None] < rows.min() + 30) & (np.arange(c.size[1]) < columns.min() + 14)
+    assert 100 < flap.sum() < 0.04 * c.mask.sum()
+    drawn = relabelled(c, flap, UPPER)
+    noise = np.random.default_rng(0).integers(0, 8, (*c.size, 3))
+    # alike, or each garment in its own colour, the flap in the top's
+    photo = dressed(drawn, COLOURS if shown else {**COLOURS, LOWER: COLOURS[UPPER]})
+    photo = np.where(c.mask[..., None], (photo + noise).clip(0, 255), photo).astype(np.uint8)
+    found = straightened(load_template(), drawn, photo)
+    body = c.mask & ~flap
+    assert (found.layer[flap] == (UPPER if shown else LOWER)).mean() > 0.9
+    assert (found.layer == drawn.layer)[body].mean() > 0.99
