@@ -1,7 +1,7 @@
 """How the two pictures in this folder were made: people of our own, lit by path tracing.
 
     python examples/make.py --pack people.pack --tracer PYTHON_WITH_BPY
-    python -m apps.swap examples/anna.jpg examples/ben.jpg -o examples/swapped.jpg  # for the web page
+    python -m apps.swap examples/ben.jpg examples/anna.jpg -o examples/swapped.jpg  # for the web page
 
 The surfaces' own colours come from our rasteriser (cut-out hair, patterns and all), the light that reaches them from
 Cycles, which sees the same geometry in white, in a white studio. Colour times light is what a diffuse world looks like.
@@ -20,8 +20,8 @@ import numpy as np
 
 SIZE = (1152, 768)
 PEOPLE = {  # name: (person, pose, camera, backdrop colour)
-    "anna": (1037, 0, 1, (0.55, 0.62, 0.66)),
-    "ben": (1009, 6, 1, (0.66, 0.60, 0.52)),
+    "anna": (2105, 0, 1, (0.55, 0.62, 0.66)),
+    "ben": (2049, 2, 1, (0.66, 0.60, 0.52)),
 }
 
 

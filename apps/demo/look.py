@@ -9,8 +9,8 @@ import gradio as gr
 
 STYLE = Path(__file__).with_name("style.css")
 _FOLDER = Path(__file__).parents[2] / "examples"
-EXAMPLES = {"Anna": _FOLDER / "anna.jpg", "Ben": _FOLDER / "ben.jpg"}
-SWAPPED = _FOLDER / "swapped.jpg"  # python -m apps.swap examples/anna.jpg examples/ben.jpg -o examples/swapped.jpg
+EXAMPLES = {"Ben": _FOLDER / "ben.jpg", "Anna": _FOLDER / "anna.jpg"}  # source, target
+SWAPPED = _FOLDER / "swapped.jpg"  # python -m apps.swap examples/ben.jpg examples/anna.jpg -o examples/swapped.jpg
 
 HEAD = """# BodyMap
 Give one person the looks of another, and see the map that makes it possible."""
@@ -21,7 +21,7 @@ else and are forgotten when it stops.
 **What it is not.** Not the paper's model, but an independent one that learned from synthetic people. It errs with
 loose clothes, crowds and unusual poses, and what a photo does not show is made up. It cannot tell who anybody is.
 Please use pictures of people who agree."""
-EXAMPLE = "An example: Ben in Anna's outfit. Drag the line, then try your own."
+EXAMPLE = "An example: Anna in Ben's outfit. Drag the line, then try your own."
 ROLES = ("1 · Whose looks", "2 · On whom")
 WHAT = {"all": "Whole outfit", "upper": "Top", "lower": "Bottoms", "shoes": "Shoes", "hair": "Hair"}
 LAYERS = {"body": "body", "upper": "top", "lower": "bottoms"}

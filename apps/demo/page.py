@@ -119,7 +119,7 @@ class Page:
             tone = gr.Checkbox(False, label="Keep own skin tone", container=False, min_width=150)
             both = gr.Checkbox(False, label="Both ways", container=False, min_width=100, elem_id="both")
         panel = self._panel("Swap", "swap", EXAMPLE if _there() else "")
-        example = (str(EXAMPLES["Ben"]), str(SWAPPED)) if _there() else None
+        example = (str(EXAMPLES["Anna"]), str(SWAPPED)) if _there() else None
         there = gr.ImageSlider(example, label="Before and after", show_label=False, elem_id="there", **_SLIDER)
         back = gr.ImageSlider(label="The other way round", show_label=False, visible=False, elem_id="back", **_SLIDER)
         # a garment has no head, and its bare skin is the wearer's

@@ -29,7 +29,7 @@ from bodymap.warping.pyramid import push_pull
 from bodymap.warping.symmetry import mirror_unseen
 
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
-_CRISP = 4.0  # the layers' logits count so much more in what is shown than in what is trained
+_CRISP = 8.0  # the layers' logits count so much more in what is shown than in what is trained
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
 

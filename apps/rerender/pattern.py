@@ -16,14 +16,14 @@ from bodymap.warping.patches import fill_from_patches
 
 GARMENTS = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
 _SIDES = (0.16, 0.125, 0.094, 0.07)  # of a piece of cloth, of the atlas's width
-_ENOUGH = 0.12  # a smaller one is no pattern that is seen to repeat
+_ENOUGH = 0.09  # a smaller one is no pattern that is seen to repeat
 _SMALL = 0.15  # what the smallest piece has to be better by than the largest
 _TYPICAL = 0.08  # a piece whose mean differs more from the garment's is a pocket, a lapel, a shirt under it
 _WITHIN = (
     1.25  # a pattern varies within eighths of a piece; more than so many times that between them is something else
 )
 _LIVELY = 0.05  # standard deviation within them of cloth that has a pattern, or folds to be seen from afar
-# Of a repeating pattern the autocorrelation rises by so much from one distance to a larger, or along stripes never falls
+# Of a repeating pattern the autocorrelation rises by so much from one distance to a larger, or never falls (stripes)
 _RINGS, _AGAIN, _ALONG = 12, 0.15, 0.6
 _OUTLIER = 2.5  # median deviations from the cloth's colour: what is further off is something on it
 

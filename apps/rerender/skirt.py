@@ -28,8 +28,9 @@ _LOWER = LAYER_NAMES.index("lower")
 _SHINS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("shin"))
 _LEGS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("thigh", "shin")))
 _TRUNK = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
-# A skirt fills its rows from side to side, legs leave a gap; and it is at least this share of the person
-_SOLID, _LEAST = 0.97, 0.04
+# A skirt fills its rows from side to side, legs leave a gap; it is at least this share of the person, and of its height:
+# shorts, and the hems of shirts, are shorter
+_SOLID, _LEAST, _LONG = 0.97, 0.04, 0.2
 _CROTCH = 0.15  # of a skirt's pixels on the legs lie above it
 _LEVELS, _AROUND = 48, 64  # of the mesh
 _TALL, _WIDE = 384, 384  # of the front's picture, texels
@@ -47,7 +48,9 @@ def skirt_region(correspondence: Correspondence) -> Bool[np.ndarray, "height wid
     own = correspondence.mask & np.isin(correspondence.layer, _CLOTH) & np.isin(correspondence.part, _LEGS)
     if own.sum() < _LEAST * correspondence.mask.sum():
         return None
-    rows = np.flatnonzero(own.any(1))
+    rows, height = np.flatnonzero(own.any(1)), np.ptp(np.flatnonzero(correspondence.mask.any(1)))
+    if np.ptp(rows) < _LONG * height:
+        return None
     first, last = own[rows].argmax(1), own.shape[1] - 1 - own[rows, ::-1].argmax(1)
     column = np.arange(own.shape[1])
     between = (column >= first[:, None]) & (column <= last[:, None])

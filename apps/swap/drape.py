@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from apps.rerender.skirt import skirt_region
 from apps.swap import regions
 from apps.swap.regions import LOWER, UPPER
 from bodymap.surface import Template
@@ -27,27 +28,13 @@ if TYPE_CHECKING:
     from apps.swap.transfer import Source
 
 CLOTH = (UPPER, LOWER)
-# A skirt fills its rows from side to side: legs leave a gap.
-_SOLID = 0.97
-# Legs in skirts are at least this share of the person, and so much of the target's skirt must be seen on the source's.
-_LEAST, _SEEN = 0.04, 0.25
+# So much of the target's skirt must be seen on the source's.
+_SEEN = 0.25
 _DEGREE, _ROUNDS = 3, 6
 # Points that do for the fit.
 _POINTS = 6000
 # Of the source's coordinates (share of its longer side): a fit that misses by more carries nothing.
 _WORST = 0.05
-
-
-def skirt(correspondence: Correspondence) -> Bool[np.ndarray, "height width"] | None:
-    """Where cloth hangs about the legs as one piece; None: the person wears no skirt, or too little is seen of it."""
-    own = correspondence.mask & np.isin(correspondence.layer, CLOTH) & np.isin(correspondence.part, regions.LEGS)
-    if own.sum() < _LEAST * correspondence.mask.sum():
-        return None
-    rows = np.flatnonzero(own.any(1))
-    first, last = own[rows].argmax(1), own.shape[1] - 1 - own[rows, ::-1].argmax(1)
-    column = np.arange(own.shape[1])
-    between = (column >= first[:, None]) & (column <= last[:, None])
-    return own if correspondence.mask[rows][between].mean() > _SOLID else None
 
 
 def carried_over(
@@ -58,7 +45,7 @@ def carried_over(
     Args:
         correspondence: the target's, of the view.
     """
-    theirs, own = skirt(source.correspondence), skirt(correspondence)
+    theirs, own = skirt_region(source.correspondence), skirt_region(correspondence)
     if theirs is None or own is None:
         return None
     height, width = theirs.shape

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from support.mapped import LOWER, UPPER, correspondence, dressed, photo_of, positions, with_changes
 
+from apps.rerender.skirt import skirt_region
 from apps.swap import drape
-from apps.swap.drape import _fitted, _terms, skirt
+from apps.swap.drape import _fitted, _terms
 from apps.swap.regions import LEGS
 from apps.swap.transfer import swap
 from bodymap.types import PART_NAMES
@@ -30,11 +31,11 @@ def skirted(facing, size=(420, 264)):
 
 
 def test_a_gap_between_the_legs_is_no_skirt():
-    assert skirt(correspondence(0.0)) is None
+    assert skirt_region(correspondence(0.0)) is None
     c = skirted(0.0)
-    found = skirt(c)
+    found = skirt_region(c)
     assert found is not None and found.sum() > 0.9 * (np.isin(c.part, LEGS) & (c.layer == LOWER)).sum()
-    assert skirt(with_changes(c, layer=np.where(np.isin(c.part, LEGS), 1, c.layer).astype(np.int8))) is None
+    assert skirt_region(with_changes(c, layer=np.where(np.isin(c.part, LEGS), 1, c.layer).astype(np.int8))) is None
 
 
 def test_strays_do_not_bend_the_cubic():
@@ -60,7 +61,7 @@ def test_stripes_stay_straight_on_a_skirt(monkeypatch):
     plain = dressed(target, {UPPER: (0.2, 0.3, 0.4), LOWER: (0.5, 0.5, 0.5)})
     result = swap(photo, source, plain, target, "lower", texture_size=256, shading=0.0)
     carried = []
-    monkeypatch.setattr(drape, "skirt", lambda c: carried.append(c))
+    monkeypatch.setattr(drape, "skirt_region", lambda c: carried.append(c))
     without = swap(photo, source, plain, target, "lower", texture_size=256, shading=0.0)
     assert carried
     truth = photo_of(target, 0.5 + 0.4 * np.sign(np.sin(positions(target)[:, 2:] * 60)) * np.ones(3))
