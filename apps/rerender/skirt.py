@@ -28,7 +28,7 @@ _LOWER = LAYER_NAMES.index("lower")
 _SHINS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("shin"))
 _LEGS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("thigh", "shin")))
 _TRUNK = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
-# A skirt fills its rows from side to side, legs leave a gap; it is at least this share of the person, and of its height:
+# A skirt fills its rows from side to side, legs leave a gap; it is at least so much of the person, and of its height:
 # shorts, and the hems of shirts, are shorter
 _SOLID, _LEAST, _LONG = 0.97, 0.04, 0.2
 _CROTCH = 0.15  # of a skirt's pixels on the legs lie above it
