@@ -9,6 +9,7 @@ the outer legs and the bridges. All its vertices are fixed mixtures of skin vert
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -214,8 +215,12 @@ def _code(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 def main() -> None:
     from safetensors.numpy import save_file
 
+    parser = argparse.ArgumentParser(description="Makes the canonical garment surfaces anew; some seconds.")
+    parser.add_argument("-o", "--output", type=Path, default=OUTPUT, metavar="FILE", help="(%(default)s)")
+    output = parser.parse_args().output
+
     tensors = make()
-    with atomic_path(OUTPUT) as path:
+    with atomic_path(output) as path:
         metadata = {"format": "bodymap-garments", "version": VERSION, "licence": "CC0-1.0 (as the template)"}
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, str(path), metadata)
     for name in ("upper", "lower"):
