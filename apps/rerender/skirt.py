@@ -113,12 +113,13 @@ class Skirt:
             np.interp(a, _ANGLE, _section(body, *level), period=2 * np.pi)
             for a, level in zip(angle, levels, strict=True)
         ]
-        # cloth that a leg pushes out pulls what is around it along
-        excess = ndimage.maximum_filter(
-            np.maximum(np.stack(needed) + _FREE - distance, 0), (3, 3), mode=("nearest", "wrap")
-        )
+        # cloth that a leg pushes out pulls what is around it along; at the hips it lies on the body, which may bend
+        body_reach = np.stack(needed) + _FREE
+        excess = ndimage.maximum_filter(np.maximum(body_reach - distance, 0), (3, 3), mode=("nearest", "wrap"))
         excess = ndimage.gaussian_filter(excess, 1.0, mode=("nearest", "wrap"))
-        offset[..., :2] *= (1 + excess / np.maximum(distance, 1e-6))[..., None]
+        hanging = np.clip((offset[..., 2] - offset[0, :, 2]) / _RISE, 0, 1)
+        reach = body_reach + hanging * (distance + excess - body_reach)
+        offset[..., :2] *= (reach / np.maximum(distance, 1e-6))[..., None]
         offset[..., :2] += self.centre[:, None]
         points = offset.reshape(-1, 3) @ self.frame + self.origin
         return points @ rotation.T + move
