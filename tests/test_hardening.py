@@ -290,7 +290,7 @@ def test_a_test_set_with_wrong_entries(tmp_path):
 def test_textures_of_other_shapes(tmp_path):
     from apps.rerender.textures import TextureFolder
 
-    (tmp_path / "textures.json").write_text('{"version": 1, "size": 8}')
+    (tmp_path / "textures.json").write_text('{"version": 2, "size": 8}')
     sound = {"colour": np.zeros((2, 8, 8, 3), np.uint8), "layer": np.zeros((2, 8, 8), np.uint8),
              "seen": np.zeros((2, 8, 8), np.uint8)}  # fmt: skip
     save_file(sound, tmp_path / "00000.safetensors")
@@ -304,7 +304,7 @@ def test_textures_of_other_shapes(tmp_path):
         save_file(sound | change, tmp_path / "00000.safetensors")
         with pytest.raises(UserError, match="00000.safetensors is damaged"):
             TextureFolder(tmp_path)
-    (tmp_path / "textures.json").write_text('{"version": 1, "size": "8"}')
+    (tmp_path / "textures.json").write_text('{"version": 2, "size": "8"}')
     with pytest.raises(UserError, match=r"textures\.json is damaged"):
         TextureFolder(tmp_path)
 
