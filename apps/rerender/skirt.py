@@ -39,6 +39,7 @@ _SLAB = 0.025  # metres above and below a level that belong to its cross-section
 _RISE = 0.12  # metres that the tube begins above the legs
 _FREE = 0.006  # metres between the body and the tube
 _DEEP = 0.7  # cloth that stands off to the sides stands off so much to the front and back
+_HANGS = 0.6  # cosine between the legs and the vertical: nothing hangs about somebody who lies
 _FACING = 0.2  # cosine from which on the photo shows enough of the cloth
 _INSIDE = 0.55  # brightness of the cloth's inner side
 
@@ -158,7 +159,7 @@ def make_skirt(
     up: Float[np.ndarray, " xyz=3"],
     camera: Camera,
 ) -> Skirt | None:
-    """The skirt that a photo shows; None: it hangs nowhere near the fitted legs.
+    """The skirt that a photo shows; None: it hangs nowhere near the fitted legs, or these do not hang down.
 
     Args:
         region: of the photo, as ``skirt_region`` has it.
@@ -172,6 +173,9 @@ def make_skirt(
     right /= np.linalg.norm(right)
     frame = np.stack([right, np.cross(down, right) * np.sign(np.cross(down, right) @ origin), down])
     body = (vertices - origin) @ frame.T
+    legs = body[np.isin(template().vertex_part.numpy(), _LEGS) & _outer()].mean(0)
+    if legs[2] < _HANGS * np.linalg.norm(legs):
+        return None
 
     # -- where it hangs, on the plane that faces the camera
     cloth = _cloth(correspondence, region)
@@ -196,7 +200,7 @@ def make_skirt(
     sides = _sides(cloth, correspondence.mask, plane, levels, centre[:, 0])
     width = np.maximum(sides[:, 1] - sides[:, 0], 0) / 2
     hanging = np.clip((levels - top) / _RISE, 0, 1)  # at the hips it lies on the body
-    off = np.clip(width - half[:, 0], -0.03, 0.4) * hanging
+    off = np.clip(width - half[:, 0], -0.2 * half[:, 0], 0.4) * hanging
     wider = np.stack([1 + off / half[:, 0], 1 + _DEEP * np.maximum(off, 0) / half[:, 1]], -1)
     outline = outline * wider[:, None]
     middle = sides.mean(1) - (outline[..., 0].max(1) + outline[..., 0].min(1)) / 2

@@ -10,7 +10,7 @@ from support.mapped import of_sample
 
 from apps.rerender.avatar import make_avatar
 from apps.rerender.export import write_mesh
-from apps.rerender.skirt import _AROUND, _FREE, FACES, _rigid, _section, _waist_down, skirt_region
+from apps.rerender.skirt import _AROUND, _FREE, FACES, _rigid, _section, _waist_down, make_skirt, skirt_region
 from apps.rerender.view import render_rgba
 from bodymap.fitting.picture import draw
 from bodymap.people import PeopleConfig, sample
@@ -105,6 +105,14 @@ def test_it_turns_with_the_person_and_gives_way_to_legs():
     here = np.abs(body[:, 2] - level) < 0.02
     around = cloth[np.abs(cloth[:, 2] - level) < 0.02]
     assert around[:, 1].min() < body[here, 1].min()
+
+
+def test_nothing_hangs_about_somebody_who_lies():
+    photo, map_ = mapped(SKIRT)
+    made = avatar()
+    arguments = photo, map_, skirt_region(map_), made.vertices
+    assert make_skirt(*arguments, made.up, made.fit.camera) is not None
+    assert make_skirt(*arguments, np.array([1.0, 0, 0]), made.fit.camera) is None
 
 
 def test_cross_sections_of_a_cylinder_are_circles():
