@@ -30,7 +30,6 @@ _MIXED = 2
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
 _ABOVE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "neck", "arm", "hand")))
-_HEAD = PART_NAMES.index("head")
 _FOREARMS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("forearm", "hand")))
 _TORSO = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
 _BARE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "hand")))
@@ -126,8 +125,8 @@ def _replaced(correspondence: Correspondence, skin: Region, cloth: Region, astra
     of the shirt is on the arm, or a rim of the arm on the shirt.
     """
     layer, part = correspondence.layer, correspondence.part
-    on_arm = np.isin(part, _ABOVE)
-    beside = _distance(skin & on_arm & (part != _HEAD)) <= astray
+    on_arm, forearm = np.isin(part, _ABOVE), skin & np.isin(part, _FOREARMS)
+    beside = _distance(forearm) <= astray
     moved = correspondence
     for k in CLOTH:
         own = cloth & (layer == k)
@@ -136,7 +135,6 @@ def _replaced(correspondence: Correspondence, skin: Region, cloth: Region, astra
             # what is too narrow for a sleeve
             wrong &= beside & ~ndimage.binary_opening(wrong, iterations=max(1, astray // 3))
         moved = _moved(moved, wrong, own & ~wrong)
-    forearm = skin & np.isin(part, _FOREARMS)
     return _moved(moved, skin & np.isin(part, _TORSO) & (_distance(forearm) <= astray), forearm)
 
 

@@ -142,7 +142,7 @@ def test_several_garments_at_once():
     for what in ("upper,shoes", ["shoes", "upper"]):
         image = run(source, target, what).image
         for layer in (UPPER, SHOES):
-            shows(image, inside(target.layer == layer, 2), ONE[layer], share=0.97)
+            shows(image, inside(target.layer == layer, 2), ONE[layer])
         assert np.array_equal(image[inside(target.layer == LOWER)], before[inside(target.layer == LOWER)])
     both = run(source, target, "upper,lower,shoes").image
     for layer in (UPPER, LOWER, SHOES):
