@@ -28,6 +28,7 @@ from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
 
+_MOSTLY_SKIRT = 0.75  # of the person: of a photo that shows little else no body could be fitted to the rest
 _VERTICAL = np.array([0.0, -1.0, 0.0])  # of a camera held level
 _STEEPEST = np.radians(32.0)  # camera and fit together: a single view leans bodies towards it
 
@@ -145,8 +146,8 @@ def make_avatar(
     """
     template = template if template is not None else load_template()
     region = skirt_region(correspondence)
-    if region is not None:
-        # what hangs about the legs says nothing of them
+    if region is not None and region.sum() < _MOSTLY_SKIRT * correspondence.mask.sum():
+        # what hangs about the legs says nothing of them; the rest has to do for the body
         legs = replace(correspondence, mask=correspondence.mask & ~region)
         avatar = _avatar(photo, legs, pack, template, texture_size, more, completion, texture)
         skirt = make_skirt(photo, correspondence, region, avatar.vertices, avatar.up, avatar.fit.camera)

@@ -107,6 +107,17 @@ def test_it_turns_with_the_person_and_gives_way_to_legs():
     assert around[:, 1].min() < body[here, 1].min()
 
 
+def test_a_photo_of_little_but_a_skirt_is_fitted_whole():
+    photo, map_ = mapped(SKIRT)
+    region = skirt_region(map_)
+    rows = np.flatnonzero(region.any(1))
+    mask = np.zeros_like(map_.mask)
+    mask[rows[0] : rows[-1] + 6] = map_.mask[rows[0] : rows[-1] + 6]
+    assert skirt_region(replace(map_, mask=mask)) is not None
+    made = make_avatar(photo, replace(map_, mask=mask), texture_size=128)
+    assert made.skirt is None
+
+
 def test_nothing_hangs_about_somebody_who_lies():
     photo, map_ = mapped(SKIRT)
     made = avatar()
