@@ -251,7 +251,11 @@ class Wearer:
         dresser.head(stream(appearance, "head", self.split))
         shoes = [piece for piece in shoes if len(piece.triangles)]
         hidden = dresser.hidden & (wardrobe.anatomy.rest[:SKIN_VERTICES, 2] < low - 0.03)
-        pieces = [skin_piece(appearance, self.pack, body, hidden, self.split), *shoes, *dresser.pieces]
+        pieces = [
+            skin_piece(appearance, self.pack, body, hidden, self.split, self.config.outfit.skin_tone),
+            *shoes,
+            *dresser.pieces,
+        ]
         self._first = len(pieces)
         known = {}
         for garment in sequence.garments:

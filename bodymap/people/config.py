@@ -42,6 +42,8 @@ class OutfitConfig:
         default_factory=lambda: {"separates": 0.66, "dress": 0.14, "one_piece": 0.08, "coat": 0.08, "bare": 0.04}
     )
     male_dress: float = 0.1  # chance that a man who drew a dress keeps it
+    # chance that a skin of the pack takes a tone drawn from dark to light; else its own: all skins are light or dark
+    skin_tone: float = 0.65
     # where a garment comes from: the pack's own ("made"), a shell of the skin, a shell of the smoother helper mesh
     top: dict[str, float] = field(default_factory=lambda: {"made": 0.35, "shell": 0.35, "loose": 0.3})
     bottom: dict[str, float] = field(default_factory=lambda: {"made": 0.27, "shell": 0.3, "loose": 0.25, "skirt": 0.18})

@@ -146,6 +146,21 @@ def recolour(
     return Tint(np.asarray(target, np.float32), float(rng.uniform(*contrast)), True, brightness(texture))
 
 
+def toned(
+    rng: np.random.Generator, texture: UInt8[np.ndarray, "height width channel"], target: Float[np.ndarray, " rgb=3"]
+) -> Tint:
+    """Gives a skin another mean colour and keeps its own shades: lips, palms, freckles move with the rest.
+
+    Args:
+        target: sRGB in [0, 1], the mean of the recoloured texture.
+    """
+    thin = texture[::8, ::8, :3].reshape(-1, 3) / 255.0
+    # A gain alone would flatten what is darkened and exaggerate what is lightened
+    power = (target.mean() / max(brightness(texture), 0.02)) ** -0.3 * rng.uniform(0.85, 1.1)
+    gain = target / np.maximum((thin**power).mean(0), 0.02)
+    return Tint(gain.astype(np.float32), float(power), False, brightness(texture))
+
+
 def procedural_skin(rng: np.random.Generator, size: int = 256) -> UInt8[np.ndarray, "size size 3"]:
     """Skin without a photograph: one tone, mottled at several scales."""
     tone = skin_colour(rng)

@@ -7,7 +7,7 @@ import numpy as np
 from bodymap.people.anatomy import Anatomy, template
 from bodymap.people.config import OutfitConfig
 from bodymap.people.dressing import Dresser
-from bodymap.people.material import Material, procedural_skin, recolour
+from bodymap.people.material import Material, Tint, brightness, procedural_skin, recolour, skin_colour, toned
 from bodymap.people.mesh import Piece
 from bodymap.people.mouth import mouth_pieces
 from bodymap.people.pack import SKIN_VERTICES, Pack
@@ -47,11 +47,19 @@ def dress(
     dresser.head(stream(seed, "head", split))
     dresser.carried(stream(seed, "carried", split))
     mouth = mouth_pieces(stream(seed, "mouth", split), dresser.wardrobe, body)
-    return [skin_piece(seed, pack, body, dresser.hidden, split), *dresser.pieces, *mouth]
+    return [skin_piece(seed, pack, body, dresser.hidden, split, config.skin_tone), *dresser.pieces, *mouth]
 
 
-def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str) -> Piece:
-    """The body itself: the template's triangles, less those whose corners are all under cloth."""
+# By how much the mean of a skin's texture may change: further up, its blotches and what JPEG left of it show
+_DARKER, _LIGHTER = 0.25, 1.6
+
+
+def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str, toned_share: float = 0.0) -> Piece:
+    """The body itself: the template's triangles, less those whose corners are all under cloth.
+
+    Args:
+        toned_share: how many of the pack's skins take a tone of their own (``OutfitConfig.skin_tone``).
+    """
     t = template()
     a: Anatomy = Wardrobe.of(pack).anatomy
     triangles = t.triangles.numpy()
@@ -64,6 +72,9 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
         suits = [s for s in suits if s.age in ("any", age)] or suits
         texture = pack.image(suits[rng.integers(len(suits))].texture)
         tint = recolour(rng, texture, None)
+        other = stream(seed, "tone", split)
+        if other.random() < toned_share:
+            texture, tint = _other_tone(other, [pack.image(s.texture) for s in suits])
     else:
         texture, tint = procedural_skin(rng), None
     rest = a.rest[:SKIN_VERTICES]
@@ -82,3 +93,12 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
         material=Material(np.ones(3), texture=texture, tint=tint, gloss=float(rng.uniform(0.03, 0.12)), shine=14.0),
         template_triangle=np.flatnonzero(keep),
     )
+
+
+def _other_tone(rng: np.random.Generator, textures: list[np.ndarray]) -> tuple[np.ndarray, Tint]:
+    """A tone from dark to light, and one of the textures that can carry it."""
+    target = skin_colour(rng)
+    change = np.array([target.mean() / brightness(texture) for texture in textures])
+    fit = np.flatnonzero((change > _DARKER) & (change < _LIGHTER))
+    chosen = textures[fit[rng.integers(len(fit))] if len(fit) else np.abs(np.log(change)).argmin()]
+    return chosen, toned(rng, chosen, target)
