@@ -46,7 +46,31 @@ class OutfitConfig:
     top: dict[str, float] = field(default_factory=lambda: {"made": 0.35, "shell": 0.35, "loose": 0.3})
     bottom: dict[str, float] = field(default_factory=lambda: {"made": 0.27, "shell": 0.3, "loose": 0.25, "skirt": 0.18})
     jacket: float = 0.25  # an open second layer over the top
-    footwear: dict[str, float] = field(default_factory=lambda: {"made": 0.66, "shell": 0.27, "none": 0.07})
+    # under skirts and dresses, names of ``hosiery``; under shorts with this chance
+    legwear: dict[str, float] = field(
+        default_factory=lambda: {
+            "none": 0.4,
+            "sheer": 0.2,
+            "opaque": 0.2,
+            "patterned": 0.05,
+            "net": 0.04,
+            "leggings": 0.06,
+            "thigh_high": 0.05,
+        }
+    )
+    legwear_shorts: float = 0.35
+    # the pack's own ("made"), a plain shell, or names of ``shoes.SHOES``
+    footwear: dict[str, float] = field(
+        default_factory=lambda: {
+            "made": 0.37,
+            "shell": 0.1,
+            "none": 0.06,
+            "boots": 0.2,
+            "trainers": 0.13,
+            "heels": 0.08,
+            "sandals": 0.06,
+        }
+    )
     hair: dict[str, float] = field(default_factory=lambda: {"made": 0.83, "shell": 0.11, "none": 0.06})
     hat: float = 0.1
     scarf: float = 0.05

@@ -13,6 +13,7 @@ from bodymap.people.carried import carried_things
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth, made_cloth
 from bodymap.people.hair import HAIR, draw_head, scalp_level
+from bodymap.people.hosiery import draw_legwear
 from bodymap.people.layers import Layers
 from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles, open_edges
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
@@ -31,7 +32,8 @@ _HEM_MARGIN = 0.03  # metres of skin kept under a hem: in some pose one looks th
 class Dresser:
     """Collects ``pieces`` and ``hidden`` (13380,) bool, the skin vertices that cloth covers."""
 
-    def __init__(self, seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str):
+    def __init__(self, seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str, clothes: int | None = None):
+        self.clothes = seed if clothes is None else clothes  # the seed of what is worn
         self.seed, self.pack, self.body, self.config, self.split = seed, pack, body, config, split
         self.wardrobe = Wardrobe.of(pack)
         self.a = self.wardrobe.anatomy
@@ -53,8 +55,7 @@ class Dresser:
 
     def dress(self, rng: np.random.Generator) -> None:
         """A bodice and a skirt of one cloth: from summer dress to gown."""
-        if rng.random() < 0.25:
-            self.stockings(rng)  # first: what comes later keeps clear of what is there
+        draw_legwear(self, shorts=False)  # first: what comes later keeps clear of what is there
         cloth = self.cloth(rng)
         sleeve = choose(rng, {"none": 0.4, "short": 0.28, "long": 0.32})
         level = self.top_level(rng, sleeve, self.waist - 0.03)
@@ -140,8 +141,7 @@ class Dresser:
                 return
             kind = "shell"
         if kind == "skirt":
-            if rng.random() < 0.35:
-                self.stockings(rng)
+            draw_legwear(self, shorts=False)
             self.skirt(
                 rng, self.cloth(rng), LOWER, top=-(self.waist - self.hip) + rng.uniform(-0.03, 0.08), dressy=False
             )
@@ -151,6 +151,8 @@ class Dresser:
         )
         top = self.waist + rng.uniform(-0.07, 0.04)
         level = np.maximum(shells.below(self.a, top), shells.legs(self.a, length))
+        if length < 0.6 * self.a.leg_length:
+            draw_legwear(self, shorts=True)
         if kind == "shell":
             self.shell(
                 level,
@@ -226,30 +228,6 @@ class Dresser:
             slope=float(rng.uniform(0, 0.12)) if dressy and rng.random() < 0.2 else 0.0,
         )
         self.add(make_skirt(self.wardrobe, self.body, skirt, cloth, layer, "skirt"), np.zeros(SKIN_VERTICES, bool))
-
-    def stockings(self, rng: np.random.Generator) -> None:
-        """Tights or leggings under a skirt."""
-        level = np.maximum(shells.below(self.a, self.waist - 0.06), shells.legs(self.a, self.a.leg_length * 0.98))
-        cloth = replace(self.cloth(rng), folds=0.05)
-        self.shell(level, 0.002, 0.0, cloth, LOWER, "stockings", "skin", 1)
-
-    def footwear(self, rng: np.random.Generator) -> None:
-        """Shoes of the pack, boots and socks grown from the feet, or none."""
-        kind = choose(rng, self.config.footwear)
-        shoes = of_split(self.pack.garments_of("shoes", split="all"), self.split)
-        if kind == "made" and shoes:
-            garment = shoes[rng.integers(len(shoes))]
-            piece = self.wardrobe.wear(garment, self.body, made_cloth(rng, self.pack, garment, self.config, self.split))
-            # the socks of these shoes reach up the shin and would come through trousers
-            bound = self.wardrobe.bound(garment)
-            piece = cut(piece, self.a.leg_length - 0.06 - bound.leg)
-            self.add(piece, self.under(garment) & self.a.is_group("foot")[:SKIN_VERTICES])
-        elif kind == "shell" or (kind == "made" and not shoes):
-            height = self.a.leg_length - rng.choice([0.0, 0.08, 0.3], p=[0.55, 0.3, 0.15]) - rng.uniform(-0.01, 0.02)
-            level = np.maximum(height - self.a.leg, (0.4 - self.a.of("leg", "foot")) * 0.2)
-            thick = rng.uniform(0.004, 0.012)
-            sole = np.where(self.a.rest[:, 2] < self.a.rest[:SKIN_VERTICES, 2].min() + 0.02, 0.012, 0.0)
-            self.shell(level, thick, 0.0, self.cloth(rng, leather=True), SHOES, "boots", "tights", 6, extra=sole)
 
     def head(self, rng: np.random.Generator) -> None:
         """Eyes, brows, lashes, hair, hat, scarf."""
