@@ -16,6 +16,7 @@ from bodymap.people.hair import HAIR, draw_head, scalp_level
 from bodymap.people.hosiery import draw_legwear
 from bodymap.people.layers import Layers
 from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles, open_edges
+from bodymap.people.overwear import draw_collar, outer_cloth
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
 from bodymap.people.prints import place_print
 from bodymap.people.shape import Body
@@ -82,12 +83,13 @@ class Dresser:
         """Trousers or a skirt, a top, and a long coat over them, open or closed."""
         self.bottom(rng, True)
         self.top(rng, True)
-        cloth = replace(self.cloth(rng), folds=float(rng.uniform(0.2, 0.5)))
-        gap = 0.0 if rng.random() < 0.45 else float(rng.uniform(0.02, 0.09))
+        cloth, thick = outer_cloth(rng, self)
+        cloth = replace(cloth, folds=float(rng.uniform(0.2, 0.5)))
+        gap = 0.0 if rng.random() < 0.45 else float(rng.uniform(0.02, 0.14))
         level = np.maximum(
             self.top_level(rng, "long", self.waist - 0.04), shells.open_front(self.a, gap) if gap else -1.0
         )
-        offset = rng.uniform(0.02, 0.03)
+        offset = rng.uniform(0.02, 0.03) + thick
         inner = [piece.drape.cut for piece in self.pieces if isinstance(piece.drape, Drape)]
         skin = slice(0, SKIN_VERTICES)
         hips = (np.abs(self.a.rest[skin, 2] - self.hip) < 0.12) & (self.a.of("arm", "hand")[skin] < 0.3)
@@ -115,6 +117,7 @@ class Dresser:
             )
         piece = make_skirt(self.wardrobe, self.body, skirt, cloth, UPPER, "coat skirt")
         self.pieces.append(place_print(piece, self.a))
+        draw_collar(self, cloth)
 
     def bare(self, rng: np.random.Generator) -> None:
         """Swimwear, underwear, a bare chest with shorts, sports bra."""
@@ -210,8 +213,11 @@ class Dresser:
         """An open second layer: jacket, blazer, cardigan, waistcoat."""
         sleeve = "none" if rng.random() < 0.15 else "long"
         hem = rng.uniform(self.hip - 0.04, self.waist + 0.06)
-        level = np.maximum(self.top_level(rng, sleeve, hem), shells.open_front(self.a, rng.uniform(0.015, 0.09)))
-        self.shell(level, 0.026, rng.uniform(0.002, 0.02), self.cloth(rng), UPPER, "jacket", "tights", 8, hides=False)
+        level = np.maximum(self.top_level(rng, sleeve, hem), shells.open_front(self.a, rng.uniform(0.015, 0.12)))
+        loose = rng.uniform(0.002, 0.02)
+        cloth, thick = outer_cloth(rng, self)
+        self.shell(level, 0.026 + thick, loose, cloth, UPPER, "jacket", "tights", 8, hides=False)
+        draw_collar(self, cloth)
 
     def skirt(self, rng: np.random.Generator, cloth, layer: int, top: float, dressy: bool) -> None:
         """Mini to floor, pencil to circle."""
@@ -247,7 +253,8 @@ class Dresser:
             pieces.append(hat)
         self.pieces += pieces
         if rng.random() < self.config.scarf:
-            self.add(draw_scarf(rng, self.wardrobe, self.body, self.config, self.split), none)
+            for piece in draw_scarf(rng, self):
+                self.add(piece, none)
 
     def carried(self, rng: np.random.Generator) -> None:
         """What is worn besides clothes, bags and held things."""
