@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +12,15 @@ from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth, made_cloth
 from bodymap.people.hair import HAIR, scalp_level
 from bodymap.people.mesh import Piece
+from bodymap.people.overwear import STUFFS, scarf_ends
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.shape import Body
 from bodymap.people.streams import of_split
 from bodymap.people.wardrobe import Wardrobe
 from bodymap.types import LAYER_NAMES
+
+if TYPE_CHECKING:
+    from bodymap.people.dressing import Dresser
 
 _SECTORS = 24  # directions around the head
 _GATHER = 0.05  # metres below a hat's edge over which hair widens again
@@ -67,14 +72,22 @@ def press_hair(hair: Piece, hat: Piece, wardrobe: Wardrobe, body: Body) -> Piece
     return replace(hair, vertices=(scalp + off * (1 - share) + flat * share).astype(np.float32))
 
 
-def draw_scarf(rng: np.random.Generator, wardrobe: Wardrobe, body: Body, config: OutfitConfig, split: str) -> Piece:
-    """A ring of cloth around the neck."""
-    a = wardrobe.anatomy
+def draw_scarf(rng: np.random.Generator, d: Dresser) -> list[Piece]:
+    """A ring of cloth around the neck; every other one thick and wound, perhaps with ends that hang down."""
+    a = d.a
     z = a.rest[:, 2] - a.heads["neck01"][2]
     level = np.maximum(
         np.maximum(z - rng.uniform(0.03, 0.07), -rng.uniform(0.02, 0.07) - z), (a.of("arm", "hand") - 0.2) * 0.2
     )
     bump = np.clip(-level / 0.03, 0, 1)
     offset = 0.03 + 0.03 * bump * rng.uniform(0.5, 1.3)
-    cloth = draw_cloth(rng, config, split)
-    return shells.grow(wardrobe, body, level, offset.astype(np.float32), cloth, UPPER, "scarf", "skin", 10)
+    cloth = draw_cloth(rng, d.config, d.split)
+    if rng.random() < 0.5:
+        if rng.random() < 0.3:
+            cloth = STUFFS["teddy" if rng.random() < 0.6 else "fur"](rng, cloth)[0]
+        else:
+            cloth = replace(cloth, folds=1.0)
+        slant = rng.uniform(-1.5, 1.5) * a.rest[:, 0]
+        offset = offset + bump * (rng.uniform(0.01, 0.03) + 0.012 * np.cos((z + slant) * rng.uniform(90, 160)))
+    ring = shells.grow(d.wardrobe, d.body, level, offset.astype(np.float32), cloth, UPPER, "scarf", "skin", 10)
+    return [ring, *(scarf_ends(rng, d, cloth) if rng.random() < 0.55 else [])]

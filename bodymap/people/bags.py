@@ -9,8 +9,9 @@ import numpy as np
 from bodymap.people import shells
 from bodymap.people.fitting import Worn
 from bodymap.people.material import Material, cloth_colour, hsv
+from bodymap.people.mesh import Piece, cut
 from bodymap.people.pack import SKIN_VERTICES
-from bodymap.people.primitives import Solid, as_piece, box, merge, moved, rounded, tube
+from bodymap.people.primitives import Solid, as_piece, box, merge, moved, rounded, sheet, tube
 from bodymap.people.props import plain
 from bodymap.people.shape import Body
 from bodymap.people.skinning import Posed
@@ -209,6 +210,27 @@ def _shopping_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
     return _hung(rng, wardrobe, body, _bag(rng, half, rng.uniform(0.08, 0.16), cloth, "paper"), side, "shopping bag")
 
 
+def _coat_on_arm(rng, wardrobe, body, cloth, side) -> list[Worn]:
+    """A jacket or coat laid over a level forearm, or held by the hand."""
+    along, around = 9, 22
+    half, drop = rng.uniform(0.1, 0.2), rng.uniform(0.25, 0.5)
+    x = np.linspace(-1, 1, along)[:, None]
+    t = np.linspace(-1, 1, around)[None]  # from the outer hem over the arm to the inner one
+    hang = np.clip((np.abs(t) - 0.25) / 0.75, 0, 1)
+    wave = hang * (0.02 * np.cos(x * rng.uniform(4, 9) + rng.uniform(0, 6)))
+    wide = 0.05 + 0.02 * hang + wave
+    y = np.where(np.abs(t) < 0.25, 0.05 * np.sin(t / 0.25 * np.pi / 2), np.sign(t) * wide)
+    top = 0.05 * np.cos(np.clip(t / 0.25, -1, 1) * np.pi / 2)
+    lengths = drop * np.where(t > 0, rng.uniform(0.6, 1.0), 1.0) * (1 + 0.08 * np.sin(x * rng.uniform(1, 3)))
+    z = top - hang * lengths - 0.01
+    points = np.stack([half * x * (1 + 0.25 * hang) + 0 * t, y + 0 * x, z + 0 * x], -1)
+    soft = replace(cloth, folds=max(cloth.folds, 0.5))
+    # its thickness: seen from the end it is a bundle, not two sheets
+    bundle = moved(rounded((0.9 * half, 0.055, 0.36 * drop), 0.5, 20, 10), (0, 0, -0.4 * drop - 0.02))
+    solids = [(sheet(points), soft), (bundle, soft)]
+    return _hung(rng, wardrobe, body, solids, side, "coat on arm", elbow=True)
+
+
 def _hung(rng, wardrobe, body, parts: Parts, side: str, name: str, elbow: bool = False) -> list[Worn]:
     """Hangs solids from a hand, or from the bend of an arm."""
     scale = _scale(body)
@@ -289,13 +311,21 @@ def _backpack(rng, wardrobe, body, cloth, side) -> list[Worn]:
     piece = as_piece(solid, "backpack", CARRIED, cloth, truth)
     bone = wardrobe.pack.bones.index("spine02")
     piece = replace(piece, skin_index=np.full((len(solid[0]), 6), bone))
-    x = np.abs(a.rest[:, 0])
-    strap = np.maximum(np.abs(x - 0.095) - rng.uniform(0.012, 0.025), a.heads["spine03"][2] + 0.05 - a.rest[:, 2])
-    strap = np.maximum(strap, (a.of("arm", "hand", "neck", "head") - 0.6) * 0.2)
+    half = rng.uniform(0.01, 0.02)
+    region = np.maximum(a.heads["spine03"][2] + 0.05 - a.rest[:, 2], (a.of("arm", "hand", "neck", "head") - 0.6) * 0.2)
     # over the shoulder, above shirt and jacket; it bends as they do, for it grows from the same mesh
-    offset = np.full(len(a.rest), 0.032, np.float32)
-    straps = shells.grow(wardrobe, body, strap, offset, cloth, CARRIED, "straps", "tights", 10)
+    straps = _strap(wardrobe, body, lambda p: np.abs(p[:, 0]) - 0.095, half, region, 0.032, cloth, "straps", 10)
     return [Worn(piece), *([Worn(straps, on_cloth=True)] if len(straps.triangles) else [])]
+
+
+def _strap(wardrobe, body, signed, half: float, region, off: float, cloth: Material, name: str, steps: int) -> Piece:
+    """A band of one width where |signed| < half (metres, of places on the default body) within region < 0."""
+    value = signed(wardrobe.anatomy.rest)
+    level = np.maximum(np.maximum(value - half, region), -value - 0.06)
+    offset = np.full(len(value), off, np.float32)
+    piece = shells.grow(wardrobe, body, level.astype(np.float32), offset, cloth, CARRIED, name, "tights", steps)
+    # one rim after the other: a band narrower than the triangles has no vertex in it
+    return cut(piece, -signed(piece.rest) - half) if len(piece.triangles) else piece
 
 
 def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
@@ -324,10 +354,9 @@ def _shoulder_bag(rng, wardrobe, body, cloth, side) -> list[Worn]:
     low = a.heads[f"upperleg01.{side}"] + np.array([sign * 0.06, 0, 0.08])
     along = shoulder - low
     normal = np.array([along[2], 0, -along[0]]) / np.hypot(along[0], along[2])
-    band = np.abs((a.rest - low) @ normal) - rng.uniform(0.01, 0.025)
-    band = np.maximum(band, (a.of("arm", "hand", "neck", "head", "leg", "foot") - 0.25) * 0.2)
-    offset = np.full(len(a.rest), 0.03, np.float32)
-    strap = shells.grow(wardrobe, body, band, offset, cloth, CARRIED, "strap", "tights", 3)
+    half_width = rng.uniform(0.01, 0.025)
+    region = (a.of("arm", "hand", "neck", "head", "leg", "foot") - 0.25) * 0.2
+    strap = _strap(wardrobe, body, lambda p: (p - low) @ normal, half_width, region, 0.036, cloth, "strap", 3)
     return [*out, *([Worn(strap, on_cloth=True)] if len(strap.triangles) else [])]
 
 
@@ -339,4 +368,5 @@ BAGS = {
     "shopping_bag": _shopping_bag,
     "shoulder_bag": _shoulder_bag,
     "backpack": _backpack,
+    "coat_on_arm": _coat_on_arm,
 }

@@ -48,11 +48,42 @@ class OutfitConfig:
     top: dict[str, float] = field(default_factory=lambda: {"made": 0.35, "shell": 0.35, "loose": 0.3})
     bottom: dict[str, float] = field(default_factory=lambda: {"made": 0.27, "shell": 0.3, "loose": 0.25, "skirt": 0.18})
     jacket: float = 0.25  # an open second layer over the top
-    footwear: dict[str, float] = field(default_factory=lambda: {"made": 0.66, "shell": 0.27, "none": 0.07})
+    # under skirts and dresses, names of ``hosiery``; under shorts with this chance
+    legwear: dict[str, float] = field(
+        default_factory=lambda: {
+            "none": 0.4,
+            "sheer": 0.2,
+            "opaque": 0.2,
+            "patterned": 0.05,
+            "net": 0.04,
+            "leggings": 0.06,
+            "thigh_high": 0.05,
+        }
+    )
+    legwear_shorts: float = 0.35
+    # the pack's own ("made"), a plain shell, or names of ``shoes.SHOES``
+    footwear: dict[str, float] = field(
+        default_factory=lambda: {
+            "made": 0.37,
+            "shell": 0.1,
+            "none": 0.06,
+            "boots": 0.2,
+            "trainers": 0.13,
+            "heels": 0.08,
+            "sandals": 0.06,
+        }
+    )
     hair: dict[str, float] = field(default_factory=lambda: {"made": 0.83, "shell": 0.11, "none": 0.06})
     hat: float = 0.1
-    scarf: float = 0.05
-    bag: float = 0.3
+    scarf: float = 0.08
+    # what jackets and coats are made of: plain or printed "cloth", or names of ``overwear.STUFFS``; their collars
+    stuffs: dict[str, float] = field(
+        default_factory=lambda: {"cloth": 0.72, "quilted": 0.14, "fur": 0.07, "teddy": 0.07}
+    )
+    collars: dict[str, float] = field(
+        default_factory=lambda: {"none": 0.62, "fur": 0.1, "standing": 0.12, "hood": 0.16}
+    )
+    bag: float = 0.36
     held: float = 0.12
     pattern: float = 0.36  # chance that a piece of clothing is patterned
     # kinds of seamless patterns (``pattern.py``), and of prints that sit in one place (``prints.py``)
@@ -107,6 +138,7 @@ class OutfitConfig:
             "belt": 0.1,
             "tie": 0.05,
             "waist_bag": 0.03,
+            "tied_jacket": 0.03,
         }
     )
     # names of ``bags.BAGS`` and ``carried.HELD``
@@ -117,8 +149,9 @@ class OutfitConfig:
             "tote": 0.14,
             "travel_bag": 0.07,
             "shopping_bag": 0.12,
-            "shoulder_bag": 0.16,
-            "backpack": 0.13,
+            "shoulder_bag": 0.24,
+            "backpack": 0.17,
+            "coat_on_arm": 0.1,
         }
     )
     helds: dict[str, float] = field(

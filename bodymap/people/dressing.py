@@ -13,8 +13,10 @@ from bodymap.people.carried import carried_things
 from bodymap.people.config import OutfitConfig
 from bodymap.people.fabric import draw_cloth, made_cloth
 from bodymap.people.hair import HAIR, draw_head, scalp_level
+from bodymap.people.hosiery import draw_legwear
 from bodymap.people.layers import Layers
 from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles, open_edges
+from bodymap.people.overwear import draw_collar, outer_cloth
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
 from bodymap.people.prints import place_print
 from bodymap.people.shape import Body
@@ -31,7 +33,8 @@ _HEM_MARGIN = 0.03  # metres of skin kept under a hem: in some pose one looks th
 class Dresser:
     """Collects ``pieces`` and ``hidden`` (13380,) bool, the skin vertices that cloth covers."""
 
-    def __init__(self, seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str):
+    def __init__(self, seed: int, pack: Pack, body: Body, config: OutfitConfig, split: str, clothes: int | None = None):
+        self.clothes = seed if clothes is None else clothes  # the seed of what is worn
         self.seed, self.pack, self.body, self.config, self.split = seed, pack, body, config, split
         self.wardrobe = Wardrobe.of(pack)
         self.a = self.wardrobe.anatomy
@@ -53,8 +56,7 @@ class Dresser:
 
     def dress(self, rng: np.random.Generator) -> None:
         """A bodice and a skirt of one cloth: from summer dress to gown."""
-        if rng.random() < 0.25:
-            self.stockings(rng)  # first: what comes later keeps clear of what is there
+        draw_legwear(self, shorts=False)  # first: what comes later keeps clear of what is there
         cloth = self.cloth(rng)
         sleeve = choose(rng, {"none": 0.4, "short": 0.28, "long": 0.32})
         level = self.top_level(rng, sleeve, self.waist - 0.03)
@@ -81,12 +83,13 @@ class Dresser:
         """Trousers or a skirt, a top, and a long coat over them, open or closed."""
         self.bottom(rng, True)
         self.top(rng, True)
-        cloth = replace(self.cloth(rng), folds=float(rng.uniform(0.2, 0.5)))
-        gap = 0.0 if rng.random() < 0.45 else float(rng.uniform(0.02, 0.09))
+        cloth, thick = outer_cloth(rng, self)
+        cloth = replace(cloth, folds=float(rng.uniform(0.2, 0.5)))
+        gap = 0.0 if rng.random() < 0.45 else float(rng.uniform(0.02, 0.14))
         level = np.maximum(
             self.top_level(rng, "long", self.waist - 0.04), shells.open_front(self.a, gap) if gap else -1.0
         )
-        offset = rng.uniform(0.02, 0.03)
+        offset = rng.uniform(0.02, 0.03) + thick
         inner = [piece.drape.cut for piece in self.pieces if isinstance(piece.drape, Drape)]
         skin = slice(0, SKIN_VERTICES)
         hips = (np.abs(self.a.rest[skin, 2] - self.hip) < 0.12) & (self.a.of("arm", "hand")[skin] < 0.3)
@@ -114,6 +117,7 @@ class Dresser:
             )
         piece = make_skirt(self.wardrobe, self.body, skirt, cloth, UPPER, "coat skirt")
         self.pieces.append(place_print(piece, self.a))
+        draw_collar(self, cloth)
 
     def bare(self, rng: np.random.Generator) -> None:
         """Swimwear, underwear, a bare chest with shorts, sports bra."""
@@ -140,8 +144,7 @@ class Dresser:
                 return
             kind = "shell"
         if kind == "skirt":
-            if rng.random() < 0.35:
-                self.stockings(rng)
+            draw_legwear(self, shorts=False)
             self.skirt(
                 rng, self.cloth(rng), LOWER, top=-(self.waist - self.hip) + rng.uniform(-0.03, 0.08), dressy=False
             )
@@ -151,6 +154,8 @@ class Dresser:
         )
         top = self.waist + rng.uniform(-0.07, 0.04)
         level = np.maximum(shells.below(self.a, top), shells.legs(self.a, length))
+        if length < 0.6 * self.a.leg_length:
+            draw_legwear(self, shorts=True)
         if kind == "shell":
             self.shell(
                 level,
@@ -208,8 +213,11 @@ class Dresser:
         """An open second layer: jacket, blazer, cardigan, waistcoat."""
         sleeve = "none" if rng.random() < 0.15 else "long"
         hem = rng.uniform(self.hip - 0.04, self.waist + 0.06)
-        level = np.maximum(self.top_level(rng, sleeve, hem), shells.open_front(self.a, rng.uniform(0.015, 0.09)))
-        self.shell(level, 0.026, rng.uniform(0.002, 0.02), self.cloth(rng), UPPER, "jacket", "tights", 8, hides=False)
+        level = np.maximum(self.top_level(rng, sleeve, hem), shells.open_front(self.a, rng.uniform(0.015, 0.12)))
+        loose = rng.uniform(0.002, 0.02)
+        cloth, thick = outer_cloth(rng, self)
+        self.shell(level, 0.026 + thick, loose, cloth, UPPER, "jacket", "tights", 8, hides=False)
+        draw_collar(self, cloth)
 
     def skirt(self, rng: np.random.Generator, cloth, layer: int, top: float, dressy: bool) -> None:
         """Mini to floor, pencil to circle."""
@@ -226,30 +234,6 @@ class Dresser:
             slope=float(rng.uniform(0, 0.12)) if dressy and rng.random() < 0.2 else 0.0,
         )
         self.add(make_skirt(self.wardrobe, self.body, skirt, cloth, layer, "skirt"), np.zeros(SKIN_VERTICES, bool))
-
-    def stockings(self, rng: np.random.Generator) -> None:
-        """Tights or leggings under a skirt."""
-        level = np.maximum(shells.below(self.a, self.waist - 0.06), shells.legs(self.a, self.a.leg_length * 0.98))
-        cloth = replace(self.cloth(rng), folds=0.05)
-        self.shell(level, 0.002, 0.0, cloth, LOWER, "stockings", "skin", 1)
-
-    def footwear(self, rng: np.random.Generator) -> None:
-        """Shoes of the pack, boots and socks grown from the feet, or none."""
-        kind = choose(rng, self.config.footwear)
-        shoes = of_split(self.pack.garments_of("shoes", split="all"), self.split)
-        if kind == "made" and shoes:
-            garment = shoes[rng.integers(len(shoes))]
-            piece = self.wardrobe.wear(garment, self.body, made_cloth(rng, self.pack, garment, self.config, self.split))
-            # the socks of these shoes reach up the shin and would come through trousers
-            bound = self.wardrobe.bound(garment)
-            piece = cut(piece, self.a.leg_length - 0.06 - bound.leg)
-            self.add(piece, self.under(garment) & self.a.is_group("foot")[:SKIN_VERTICES])
-        elif kind == "shell" or (kind == "made" and not shoes):
-            height = self.a.leg_length - rng.choice([0.0, 0.08, 0.3], p=[0.55, 0.3, 0.15]) - rng.uniform(-0.01, 0.02)
-            level = np.maximum(height - self.a.leg, (0.4 - self.a.of("leg", "foot")) * 0.2)
-            thick = rng.uniform(0.004, 0.012)
-            sole = np.where(self.a.rest[:, 2] < self.a.rest[:SKIN_VERTICES, 2].min() + 0.02, 0.012, 0.0)
-            self.shell(level, thick, 0.0, self.cloth(rng, leather=True), SHOES, "boots", "tights", 6, extra=sole)
 
     def head(self, rng: np.random.Generator) -> None:
         """Eyes, brows, lashes, hair, hat, scarf."""
@@ -269,7 +253,8 @@ class Dresser:
             pieces.append(hat)
         self.pieces += pieces
         if rng.random() < self.config.scarf:
-            self.add(draw_scarf(rng, self.wardrobe, self.body, self.config, self.split), none)
+            for piece in draw_scarf(rng, self):
+                self.add(piece, none)
 
     def carried(self, rng: np.random.Generator) -> None:
         """What is worn besides clothes, bags and held things."""

@@ -7,11 +7,13 @@ import numpy as np
 from bodymap.people.anatomy import Anatomy, template
 from bodymap.people.config import OutfitConfig
 from bodymap.people.dressing import Dresser
+from bodymap.people.hosiery import seen_through
 from bodymap.people.material import Material, Tint, brightness, procedural_skin, recolour, skin_colour, toned
 from bodymap.people.mesh import Piece
 from bodymap.people.mouth import mouth_pieces
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body
+from bodymap.people.shoes import put_on_shoes
 from bodymap.people.streams import choose, of_split, stream
 from bodymap.people.wardrobe import Wardrobe
 from bodymap.types import LAYER_NAMES
@@ -28,8 +30,8 @@ def dress(
         clothes: another person's seed: this one wears that one's clothes and shoes (cut to this body; the same as long
             as both are of one sex, and no children). None: their own.
     """
-    dresser = Dresser(seed, pack, body, config, split)
     clothes = seed if clothes is None else clothes
+    dresser = Dresser(seed, pack, body, config, split, clothes)
     rng = stream(clothes, "outfit", split)
     kind = choose(rng, config.kind)
     if kind == "dress" and not body.female and rng.random() > config.male_dress:
@@ -43,11 +45,12 @@ def dress(
         "coat": dresser.coat,
         "bare": dresser.bare,
     }[kind](rng)
-    dresser.footwear(stream(clothes, "shoes", split))
+    put_on_shoes(stream(clothes, "shoes", split), dresser)
     dresser.head(stream(seed, "head", split))
     dresser.carried(stream(seed, "carried", split))
     mouth = mouth_pieces(stream(seed, "mouth", split), dresser.wardrobe, body)
-    return [skin_piece(seed, pack, body, dresser.hidden, split, config.skin_tone), *dresser.pieces, *mouth]
+    skin = skin_piece(seed, pack, body, dresser.hidden, split, config.skin_tone)
+    return [skin, *(seen_through(piece, skin) for piece in dresser.pieces), *mouth]
 
 
 # By how much the mean of a skin's texture may change: further up, its blotches and what JPEG left of it show

@@ -16,6 +16,7 @@ from bodymap.people.mesh import Mesh, Piece, join, used_vertices
 from bodymap.people.outfit import dress
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body, draw_body, with_face
+from bodymap.people.shoes import heel_height, on_heels
 from bodymap.people.skinning import Posed, pose_skeleton, skin
 from bodymap.people.streams import stream
 
@@ -122,6 +123,7 @@ def build_person(seed: int, pack: Pack, config: PeopleConfig, split: str) -> Per
     """Draws body, face and outfit; about a third of a second."""
     body = draw_body(stream(seed, "body", split), pack, split)
     body = with_face(body, pack, draw_face(stream(seed, "face", split), pack, config.face))
+    body = on_heels(body, pack, heel_height(seed, body, config.outfit, split))
     return assemble(seed, body, tuple(dress(seed, pack, body, config.outfit, split)))
 
 

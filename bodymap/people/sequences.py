@@ -24,6 +24,7 @@ from bodymap.people.outfit import dress
 from bodymap.people.pack import Pack
 from bodymap.people.person import Person, Placed, assemble
 from bodymap.people.shape import draw_body, with_face
+from bodymap.people.shoes import heel_height, on_heels
 from bodymap.people.skinning import skin
 from bodymap.people.stage import Actor
 from bodymap.people.streams import stream
@@ -117,6 +118,7 @@ class Sequence:
             return film.subject
         seed = film.subject.seed
         body = with_face(draw_body(stream(seed, "body", self.split), pack, self.split), pack, film.faces[frame])
+        body = on_heels(body, pack, heel_height(seed, body, self.config.outfit, self.split))
         return assemble(seed, body, tuple(dress(seed, pack, body, self.config.outfit, self.split)))
 
     def _setting(self) -> Setting:

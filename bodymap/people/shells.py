@@ -67,6 +67,7 @@ def grow(
     name: str,
     source: str = "skin",
     steps: int = 4,
+    textured: bool = False,
 ) -> Piece:
     """A garment over the region level < 0.
 
@@ -74,6 +75,7 @@ def grow(
         offset: (19158,) metres above the skin.
         source: "skin", or "tights", the helper mesh: smoother, without fingers, toes and face.
         steps: rounds of smoothing; more make the cloth span hollows.
+        textured: with the skin's texture coordinates (of the source "skin" only): what is seen through the cloth.
     """
     if source == "tights" and "tights" not in wardrobe.pack.helpers:
         source = "skin"
@@ -91,14 +93,17 @@ def grow(
     grown = grown + skin_normal * np.maximum(0.75 * offset[base] + 0.001 - height, 0)[:, None]
     a = wardrobe.anatomy
     cloth = cloth_coordinates(a, a.rest[base], a.arm[base], a.share[base])
-    uv = np.zeros((len(base), 2), np.float32)
+    uv, uv_triangles = np.zeros((len(base), 2), np.float32), triangles
+    if textured:
+        t = template()
+        uv, uv_triangles = t.skin_uv.numpy(), t.uv_triangles.numpy()[t.triangle_inner.numpy() == 0]
     piece = Piece(
         name=name,
         layer=layer,
         vertices=grown.astype(np.float32),
         triangles=triangles,
         uv=uv,
-        uv_triangles=triangles,
+        uv_triangles=uv_triangles,
         skin_index=wardrobe.pack.skin_index[base],
         skin_weight=wardrobe.pack.skin_weight[base],
         truth=truth,

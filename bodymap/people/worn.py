@@ -18,6 +18,7 @@ from bodymap.people import headwear, shells
 from bodymap.people.fitting import Worn, fitted, frame_at
 from bodymap.people.headwear import jewellery
 from bodymap.people.mesh import cut, keep_triangles
+from bodymap.people.overwear import tied_jacket
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.primitives import lathe, moved, rounded, sheet
 from bodymap.people.props import calm, plain
@@ -324,4 +325,5 @@ WORN: dict[str, Callable[[np.random.Generator, Dresser], list[Worn]]] = {
     "belt": belt,
     "tie": tie,
     "waist_bag": waist_bag,
+    "tied_jacket": tied_jacket,
 }
