@@ -13,10 +13,11 @@ from torch import Tensor
 
 from apps.swap import drape, garments, hair, hems, labels, regions
 from apps.swap.choice import GARMENTS, chosen
+from apps.swap.layers import with_layers
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
 from bodymap.surface import Template, load_template
-from bodymap.types import LAYER_NAMES, Correspondence
+from bodymap.types import LAYER_NAMES, Correspondence, LayerMaps
 from bodymap.warping import blend
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import SEEN, FilledTexture, fill_texture
@@ -82,6 +83,8 @@ def swap(
     texture_size: int = 1024,
     shading: float = 0.5,
     completion: Completion | None = None,
+    src_layers: LayerMaps | None = None,
+    tgt_layers: LayerMaps | None = None,
 ) -> SwapResult:
     """Dresses the target's person as the source's.
 
@@ -96,6 +99,7 @@ def swap(
         texture_size: texels each way of the texture in between.
         shading: how much of the target's coarse light the new clothes take on, in [0, 1].
         completion: makes up what the source's photo does not show; None: a plain fill does.
+        src_layers, tgt_layers: Layered-BodyMap's maps of the photos: garments are where these have them.
 
     Raises:
         UserError: nobody in a photo, no such garment, nothing to replace, sizes that do not fit.
@@ -103,7 +107,7 @@ def swap(
     names = chosen(what)
     template = template or load_template()
     # a wrong target is refused before the source's slow part
-    _check(tgt_photo, tgt_correspondence, "target")
+    _check(tgt_photo, tgt_correspondence, "target", tgt_layers)
     source = read_source(
         src_photo,
         src_correspondence,
@@ -111,9 +115,18 @@ def swap(
         template=template,
         texture_size=texture_size,
         completion=completion,
+        layers=src_layers,
     )
     return put_on(
-        source, tgt_photo, tgt_correspondence, names, with_head, skin=skin, template=template, shading=shading
+        source,
+        tgt_photo,
+        tgt_correspondence,
+        names,
+        with_head,
+        skin=skin,
+        template=template,
+        shading=shading,
+        layers=tgt_layers,
     )
 
 
@@ -125,18 +138,20 @@ def read_source(
     template: Template | None = None,
     texture_size: int = 1024,
     completion: Completion | None = None,
+    layers: LayerMaps | None = None,
 ) -> Source:
     """The first half of ``swap``: what the source's photo shows of the person, in texture space, and the rest made up.
 
     Args:
         with_head: the head is wanted, too: otherwise hair that fell on the clothes is none of the texture.
+        layers: Layered-BodyMap's maps of the photo: garments are where these have them.
 
     Raises:
         UserError: nobody in the photo, or too little of them.
     """
     template = template or load_template()
-    _check(photo, correspondence, "source")
-    photo, correspondence = _at_working_size(photo, correspondence)
+    _check(photo, correspondence, "source", layers)
+    photo, correspondence = _at_working_size(photo, with_layers(correspondence, layers))
     reach = smoothing_reach(correspondence)
     correspondence = _tidied(template, correspondence, photo, reach)
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
@@ -160,13 +175,15 @@ def put_on(
     skin: str = "source",
     template: Template | None = None,
     shading: float = 0.5,
+    layers: LayerMaps | None = None,
 ) -> SwapResult:
     """The second half of ``swap``; see there."""
     names = chosen(what)
     if skin not in TONES:
         raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
     template = template or load_template()
-    _check(tgt_photo, tgt_correspondence, "target")
+    _check(tgt_photo, tgt_correspondence, "target", layers)
+    tgt_correspondence = with_layers(tgt_correspondence, layers)
 
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
@@ -206,10 +223,13 @@ def put_on(
     return SwapResult(image, texture, source.seen.cpu().numpy(), region)
 
 
-def _check(photo: np.ndarray, correspondence: Correspondence, name: str) -> None:
+def _check(photo: np.ndarray, correspondence: Correspondence, name: str, layers: LayerMaps | None) -> None:
     if photo.shape[:2] != correspondence.size:
         size = photo.shape[:2]
         raise UserError(f"The {name}'s photo is {size} but its map {correspondence.size}; make the map anew.")
+    if layers is not None and layers.visible.shape != correspondence.size:
+        size, other = photo.shape[:2], layers.visible.shape
+        raise UserError(f"The {name}'s photo is {size} but its layer maps are {other}; make them anew.")
     if not correspondence.mask.any():
         raise UserError(f"No person was found in the {name}'s photo; choose another, or give a mask.")
 
