@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from apps.swap.folder import ENDINGS
 from bodymap.errors import UserError, run_command
-from bodymap.layer_files import LAYERS_HELP
+from bodymap.layer_maps import LAYERS_HELP
 from bodymap.outputs import place_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from apps.swap.transfer import SwapResult
-    from bodymap.layer_files import LayerFiles
+    from bodymap.layer_maps import LayerFiles
     from bodymap.types import LayerMaps
 
 DEFAULT_OUTPUT, DEFAULT_FOLDER, DEFAULT_FILM = "swap.png", "swaps", "swap.mp4"
@@ -218,10 +218,8 @@ def _check_targets(options: argparse.Namespace) -> None:
         for name in ("frames", "background"):
             if getattr(options, name) is not None:
                 raise UserError(f"--{name} goes with --video.")
-    elif options.what or options.with_head or options.skin != "source" or options.layers:
-        raise UserError(
-            "--video moves the source's person whole: --what, --with-head, --skin and --layers do not go with it."
-        )
+    elif options.what or options.with_head or options.skin != "source":
+        raise UserError("--video moves the source's person whole: --what, --with-head and --skin do not go with it.")
     defaults = {"target": DEFAULT_OUTPUT, "targets": DEFAULT_FOLDER, "video": DEFAULT_FILM}
     options.output = options.output or Path(defaults[given[0]])
 
@@ -242,7 +240,7 @@ def _networks(options: argparse.Namespace, weights):
 
 
 def _layer_files(options: argparse.Namespace, photos: Sequence[Path]) -> LayerFiles:
-    from bodymap.layer_files import LayerFiles
+    from bodymap.layer_maps import LayerFiles
     from bodymap.surface import load_template
 
     return LayerFiles(options.layers, photos, load_template().code_version)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from apps.swap import drape, garments, hair, hems, labels, regions
 from apps.swap.choice import GARMENTS, chosen
-from apps.swap.layers import with_layers
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
+from bodymap.layer_maps import with_layers
 from bodymap.surface import Template, load_template
 from bodymap.types import LAYER_NAMES, Correspondence, LayerMaps
 from bodymap.warping import blend

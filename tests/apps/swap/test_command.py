@@ -177,7 +177,6 @@ def test_nobody_is_reported_by_the_files_name_and_nothing_is_written(photos):
         (["one.png", "--video", "none.mp4", "--what", "upper"], "whole"),
         (["one.png", "two.png", "--texture", "9"], "--texture"),
         (["one.png", "two.png", "--layers", "none.npz"], "none.npz do not exist"),
-        (["one.png", "--video", "none.mp4", "--layers", "one.npz"], "whole"),
     ],
 )
 def test_refuses_before_the_slow_part(photos, monkeypatch, arguments, message):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from support.mapped import HAIR, LOWER, SHOES, SKIN, UPPER, correspondence, dressed, with_changes
 
-from apps.swap.layers import with_layers
 from apps.swap.transfer import swap
 from bodymap.errors import UserError
+from bodymap.layer_maps import with_layers
 from bodymap.types import PART_NAMES, LayerMaps
 
 ONE = {

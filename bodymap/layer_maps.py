@@ -1,15 +1,17 @@
-"""Layer maps that users bring along with photographs: files of ``apps.layered.predict``, told apart by their names."""
+"""Layer maps that users bring along with photographs: files of ``apps.layered.predict``, told apart by their names, and
+what they say of a photograph's single map."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodymap.errors import UserError
 
 if TYPE_CHECKING:
-    from bodymap.types import LayerMaps
+    from bodymap.types import Correspondence, LayerMaps
 
 ENDING = ".npz"
 LAYERS_HELP = "layer maps of apps.layered.predict: FILE.npz named as its photo, or a folder of them"
@@ -76,3 +78,37 @@ class LayerFiles:
         if not (maps.visible > 0).any():
             raise UserError(f"{file} shows nobody; make it anew.")
         return maps
+
+
+def with_layers(correspondence: Correspondence, layers: LayerMaps | None) -> Correspondence:
+    """The map with its garments where the layers show them; None: as it is.
+
+    Skin, hair, shoes and things carried, which the layers call one body, stay the map's; where it has a garment on what
+    the layers call the body, that is as the nearest of these. The person's outline stays the map's.
+
+    Raises:
+        UserError: the layers are of a picture of another size.
+    """
+    import numpy as np
+    from scipy import ndimage
+
+    from bodymap.types import LAYER_NAMES
+
+    if layers is None:
+        return correspondence
+    if layers.visible.shape != correspondence.size:
+        raise UserError(
+            f"The layer maps are of a picture of {layers.visible.shape}, the photo is {correspondence.size}; "
+            "make them anew from it."
+        )
+    # what ``LayerMaps.visible`` counts, beside 0 for the background and 1 for the body
+    garments = {2: LAYER_NAMES.index("upper"), 3: LAYER_NAMES.index("lower")}
+    mask, layer = correspondence.mask, correspondence.layer.copy()
+    for index, garment in garments.items():
+        layer[mask & (layers.visible == index)] = garment
+    is_garment = np.isin(layer, list(garments.values()))
+    wrong, known = mask & (layers.visible == 1) & is_garment, mask & ~is_garment
+    if wrong.any() and known.any():
+        at = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+        layer[wrong] = layer[at[0][wrong], at[1][wrong]]
+    return replace(correspondence, layer=layer)

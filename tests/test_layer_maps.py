@@ -7,7 +7,7 @@ import pytest
 
 from bodymap.correspondence_io import load_layer_maps, save_layer_maps
 from bodymap.errors import UserError
-from bodymap.layer_files import LayerFiles
+from bodymap.layer_maps import LayerFiles
 from bodymap.types import Correspondence, LayerMaps
 
 SIZE, CODE = (6, 4), "body-1"
