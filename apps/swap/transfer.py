@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from apps.rerender.skirt import skirt_region
 from apps.swap import drape, garments, hair, hems, labels, regions
 from apps.swap.choice import GARMENTS, chosen
 from apps.swap.outline import Outline, outline
@@ -21,7 +23,7 @@ from bodymap.types import LAYER_NAMES, Correspondence, LayerMaps
 from bodymap.warping import blend
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import SEEN, FilledTexture, fill_texture
-from bodymap.warping.grid import smoothing_reach
+from bodymap.warping.grid import dilate, smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
@@ -68,6 +70,11 @@ class Source:
     seen: Bool[Tensor, "texel texel"]
     partial: PartialTexture
     filled: FilledTexture
+
+    @cached_property
+    def skirt(self) -> Bool[np.ndarray, "height width"] | None:
+        """Where a skirt hangs in the photo; None: nowhere."""
+        return skirt_region(self.correspondence)
 
 
 def swap(
@@ -198,10 +205,12 @@ def put_on(
     if skirt is not None:
         view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
-        view = _with_whole_sleeves(template, view, source)
+        view = _with_bare_legs(_with_whole_sleeves(template, view, source), source)
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
-        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces)
+        picture, matte = garments.exchange(
+            template, view, source.partial, source.filled, pieces, source.skirt is not None
+        )
         if skirt is not None:
             picture = torch.lerp(picture, skirt[0], (skirt[1] * garments.of_same_kind(view, pieces))[..., None])
     if bool((matte > 0).any()):
@@ -277,6 +286,20 @@ def _with_whole_sleeves(template: Template, view: regions.TargetView, source: So
         picture=torch.lerp(view.picture, seen, bare[..., None]),
         share=torch.lerp(view.share, same, bare[..., None]),
     )
+
+
+def _with_bare_legs(view: regions.TargetView, source: Source) -> regions.TargetView:
+    """The view with the target's own legs (in the tone of the source's skin) and shoes where the source's skirt is
+    longer than what the target wears: on each leg by itself it would be no skirt."""
+    if source.skirt is None:
+        return view
+    bare = regions.bare_legs(view)
+    own = torch.where(bare[..., None], regions.in_sources_tone(view, source.partial), view.photo)
+    legs = bare | regions.shod(view)
+    under = legs & torch.isin(view.source_layer, view.layer.new_tensor(drape.CLOTH))
+    weight = (blend.box_mean(dilate(under, 2 * view.radius).float(), view.radius) * legs)[..., None]
+    same = torch.nn.functional.one_hot((view.layer - 1).clamp_min(0), view.share.shape[-1]).float()
+    return replace(view, picture=torch.lerp(view.picture, own, weight), share=torch.lerp(view.share, same, weight))
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:
