@@ -100,6 +100,9 @@ def load_correspondence(path: str | os.PathLike, code_version: str | None = None
 def load_layer_maps(path: str | os.PathLike, code_version: str | None = None) -> LayerMaps:
     """Reads a file of ``save_layer_maps``; as safe as ``load_correspondence``.
 
+    Args:
+        code_version: of the three surfaces, or of the body's template alone; None: any.
+
     Raises:
         UserError: as ``load_correspondence``.
     """
@@ -131,7 +134,8 @@ def _opened(path: Path, format: str, code_version: str | None) -> Iterator[tuple
             if (found := _text(archive, "format")) != format:
                 raise UserError(f"{path} has the format {found!r}, this version reads {format!r}.")
             made_for = _text(archive, "code_version") if "code_version" in names else ""
-            if code_version and made_for and made_for != code_version:
+            # layer maps name the code of each of their surfaces, the body's first
+            if code_version and made_for and code_version not in (made_for, made_for.split(" ")[0]):
                 raise UserError(
                     f'{path} was made for the colour code "{made_for}", this one is "{code_version}"; make it again.'
                 )

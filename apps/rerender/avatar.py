@@ -8,18 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from apps.rerender.skirt import Skirt, make_skirt, skirt_region
+from apps.rerender.skirt import Skirt, SkirtView, make_skirt, skirt_region
 from bodymap.errors import UserError
 from bodymap.fitting import BodyFit, fit_body
 from bodymap.fitting.clothed import clothe
 from bodymap.fitting.start import CAMERA_FROM_WORLD
+from bodymap.layer_maps import with_layers
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.rig import Rig
 from bodymap.people.skinning import least_rotation, rotation_vector
 from bodymap.surface import Template, load_template
-from bodymap.types import Correspondence
+from bodymap.types import Correspondence, LayerMaps
 from bodymap.warping.fill import FilledTexture, fill_texture
 from bodymap.warping.fuse import fuse_textures
 from bodymap.warping.grid import smoothing_reach
@@ -28,27 +29,27 @@ from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
 
+# A photograph and its map
+View = tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]
+
 _MOSTLY_SKIRT = 0.75  # of the person: of a photo that shows little else no body could be fitted to the rest
+_LOST = 0.02  # spread (shares of the person's size) from which a fit has lost the person
 _VERTICAL = np.array([0.0, -1.0, 0.0])  # of a camera held level
 _STEEPEST = np.radians(32.0)  # camera and fit together: a single view leans bodies towards it
 
 
 @dataclass(frozen=True)
-class Avatar:
-    """Everything is in the space of the photo's camera (x right, y down, z away; metres).
+class Figure:
+    """A photo's person as a form without colours, in the space of the photo's camera (x right, y down, z away; metres).
 
     Attributes:
         fit: the body, its pose and the camera.
         displacement: (13380, 3) metres at rest: clothes and hair.
-        texture: filled; ``origin`` says what was seen, mirrored or made up.
-        skirt: cloth about both legs, if the person wears such.
     """
 
     template: Template
     fit: BodyFit
     displacement: Float[np.ndarray, "vertex=13380 xyz=3"]
-    texture: FilledTexture
-    skirt: Skirt | None = None
 
     @cached_property
     def _rig(self) -> Rig:
@@ -75,10 +76,6 @@ class Avatar:
         if not both_stand or way @ _VERTICAL < np.cos(_STEEPEST):
             return _VERTICAL
         return way
-
-    def extent(self, vertices: Float[np.ndarray, "vertex=13380 xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
-        """Everything that is to be in the picture: the surface, and the skirt about it."""
-        return vertices if self.skirt is None else np.concatenate([vertices, self.skirt.about(vertices)])
 
     def turned(self, degrees: float) -> Float[np.ndarray, "vertex=13380 xyz=3"]:
         """As the photo shows the person, turned about ``up``; positive: the person's left comes to the front."""
@@ -122,6 +119,23 @@ class Avatar:
         return self._rig.posed(replace(self.fit.state, local=local), self.displacement)
 
 
+@dataclass(frozen=True)
+class Avatar(Figure):
+    """A figure with its colours.
+
+    Attributes:
+        texture: filled; ``origin`` says what was seen, mirrored or made up.
+        skirt: cloth about both legs, if the person wears such.
+    """
+
+    texture: FilledTexture
+    skirt: Skirt | None = None
+
+    def extent(self, vertices: Float[np.ndarray, "vertex=13380 xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
+        """Everything that is to be in the picture: the surface, and the skirt about it."""
+        return vertices if self.skirt is None else np.concatenate([vertices, self.skirt.about(vertices)])
+
+
 def make_avatar(
     photo: UInt8[np.ndarray, "height width rgb=3"],
     correspondence: Correspondence,
@@ -129,9 +143,10 @@ def make_avatar(
     pack: Pack | None = None,
     template: Template | None = None,
     texture_size: int = 1024,
-    more: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]] = (),
+    more: Sequence[View] = (),
     completion: Completion | None = None,
     texture: FilledTexture | None = None,
+    layers: LayerMaps | None = None,
 ) -> Avatar:
     """Takes shape, pose and texture of a photo's person; some seconds of a CPU core.
 
@@ -140,35 +155,78 @@ def make_avatar(
         more: further photos of the same person in the same clothes: they show what the first one hides.
         completion: fills what was not seen; None: the plain way does (``bodymap.warping.fill``).
         texture: filled already, on the template's device; None: taken from the photos.
+        layers: Layered-BodyMap's maps of the photo: garments are where these have them. (Further photos: give
+            ``bodymap.layer_maps.with_layers`` of their maps.)
 
     Raises:
         UserError: nobody, or too little of somebody, is mapped.
     """
     template = template if template is not None else load_template()
-    region = skirt_region(correspondence)
-    if region is not None and region.sum() < _MOSTLY_SKIRT * correspondence.mask.sum():
+    correspondence = with_layers(correspondence, layers)
+    region = _skirt_region(correspondence)
+    skirt = None
+    if region is None:
+        figure = _figure(template, correspondence, pack)
+    else:
         # what hangs about the legs says nothing of them; the rest has to do for the body
-        legs = replace(correspondence, mask=correspondence.mask & ~region)
-        avatar = _avatar(photo, legs, pack, template, texture_size, more, completion, texture)
-        skirt = make_skirt(photo, correspondence, region, avatar.vertices, avatar.up, avatar.fit.camera)
+        legs = _without(correspondence, region)
+        figure = _figure(template, legs, pack)
+        view = SkirtView(photo, correspondence, region, figure.vertices, figure.fit.camera)
+        skirt = make_skirt(view, figure.up, _in_skirt(figure.fit, more))
         if skirt is not None:
-            return replace(avatar, skirt=skirt)
-    return _avatar(photo, correspondence, pack, template, texture_size, more, completion, texture)
-
-
-def _avatar(photo, correspondence, pack, template, texture_size, more, completion, texture) -> Avatar:
-    """Without a skirt."""
-    fit = fit_body(correspondence, pack)
-    displacement = clothe(fit, correspondence)
+            correspondence = legs
+        else:
+            figure = _figure(template, correspondence, pack, figure.fit)
     if texture is None:
         partial = take_texture(template, ((photo, correspondence), *more), texture_size)
         texture = fill_texture(template, partial) if completion is None else completion.complete(template, partial)
-    return Avatar(template, fit, displacement, texture)
+    return Avatar(figure.template, figure.fit, figure.displacement, texture, skirt)
+
+
+def _figure(
+    template: Template, correspondence: Correspondence, pack: Pack | None, before: BodyFit | None = None
+) -> Figure:
+    """The body that a map shows, clothed; from another fit of the same person on, unless that leads nowhere."""
+    fit = None if before is None else fit_body(correspondence, pack, start=before.state)
+    if fit is None or fit.spread > _LOST:
+        fit = fit_body(correspondence, pack)
+    return Figure(template, fit, clothe(fit, correspondence))
+
+
+def _skirt_region(correspondence: Correspondence) -> Bool[np.ndarray, "height width"] | None:
+    """Where a skirt hangs, if enough is seen of the rest for a body to be fitted to it."""
+    region = skirt_region(correspondence)
+    return None if region is None or region.sum() >= _MOSTLY_SKIRT * correspondence.mask.sum() else region
+
+
+def _without(correspondence: Correspondence, region: Bool[np.ndarray, "height width"]) -> Correspondence:
+    return replace(correspondence, mask=correspondence.mask & ~region)
+
+
+def _in_skirt(first: BodyFit, more: Sequence[View]) -> list[SkirtView]:
+    """Those photos that show the skirt, too, each with a body of the first one's size."""
+    views = []
+    for photo, correspondence in more:
+        region = _skirt_region(correspondence)
+        if region is None:
+            continue
+        try:
+            fit = fit_body(_without(correspondence, region), first.pack)
+        except UserError:
+            continue  # it serves the texture
+        # a body twice as large and twice as far away looks the same
+        scale = _stature(first) / _stature(fit)
+        views.append(SkirtView(photo, correspondence, region, fit.vertices * scale, fit.camera))
+    return views
+
+
+def _stature(fit: BodyFit) -> float:
+    return float(np.ptp(fit.pack.vertices(fit.state.shape)[:SKIN_VERTICES, 2]))
 
 
 def take_texture(
     template: Template,
-    views: Sequence[tuple[UInt8[np.ndarray, "height width rgb=3"], Correspondence]],
+    views: Sequence[View],
     size: int,
 ) -> PartialTexture:
     """What photos of one person show of it, in texture space.

@@ -48,7 +48,7 @@ def write_mesh(path: Path, avatar: Avatar, vertices: Float[np.ndarray, "vertex=1
     colour = (avatar.texture.colour * 255).round().byte().cpu().numpy()
     scene = trimesh.Scene({"person": _mesh((vertices - avatar.pivot)[pairs[:, 0]], index.reshape(-1, 3), uv, colour)})
     if avatar.skirt is not None:
-        cloth = (avatar.skirt.front * 255).round().astype(np.uint8)
+        cloth = (avatar.skirt.cloth * 255).round().astype(np.uint8)
         scene.add_geometry(
             _mesh(avatar.skirt.about(vertices) - avatar.pivot, FACES, UV[:, ::-1], cloth), geom_name="skirt"
         )

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodymap.errors import UserError, run_command
+from bodymap.layer_maps import LAYERS_HELP, LayerFiles
 
 if TYPE_CHECKING:
     import numpy as np
 
     from apps.rerender.avatar import Avatar
     from bodymap.predictor import BodyMap
-    from bodymap.types import Camera
+    from bodymap.types import Camera, Correspondence
     from bodymap.visual.video import Film
 
     Bodies = list[np.ndarray]
@@ -74,12 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"The output {output} would replace the film that is read; choose another name.")
     fps = options.fps or (_FPS if film is None else film.fps)
     find(options.weights)
+    from bodymap.surface import load_template
+
+    files = LayerFiles(options.layers, (options.photo, *options.also), load_template().code_version)
     from apps.rerender.pretrained import find as find_network
     from apps.rerender.pretrained import load_completion, load_renderer
 
     completion = find_network("completion", options.completion)
     renderer = find_network("renderer", options.renderer)
     photo = read_photo(options.photo)
+    layers = files.of(options.photo, photo.shape[:2])
 
     # -- the slow part --
     from tqdm import tqdm
@@ -91,9 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = BodyMap.from_pretrained(options.weights, device=options.device)
     fill = None if completion is None else load_completion(completion)
     paint = None if renderer is None else load_renderer(renderer)
-    more = [(read_photo(path), model.predict(path)) for path in options.also]
-    correspondence = model.predict(options.photo, options.mask)
-    avatar = make_avatar(photo, correspondence, texture_size=options.texture, more=more, completion=fill)
+    more = [_also(model, path, files) for path in options.also]
+    # whom the layers show is meant, unless a mask says more
+    mask = layers.visible > 0 if options.mask is None and layers is not None else options.mask
+    correspondence = model.predict(options.photo, mask)
+    avatar = make_avatar(photo, correspondence, texture_size=options.texture, more=more, completion=fill, layers=layers)
     if options.pose is not None:
         bodies = _like_photo(avatar, model, options.pose)
     elif bvh is not None:
@@ -124,6 +131,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in written[:3]:
         print(path)
     return 0
+
+
+def _also(model: BodyMap, path: Path, files: LayerFiles) -> tuple[np.ndarray, Correspondence]:
+    """Another photo and its map."""
+    from bodymap.layer_maps import with_layers
+    from bodymap.photo import read_photo
+
+    photo = read_photo(path)
+    layers = files.of(path, photo.shape[:2])
+    return photo, with_layers(model.predict(path, None if layers is None else layers.visible > 0), layers)
 
 
 def _scene(
@@ -204,6 +221,14 @@ def _parser() -> argparse.ArgumentParser:
         "--background", metavar="photo|FILE", help="where the photo shows them: in it, or before another picture"
     )
     parser.add_argument("--mask", type=Path, metavar="FILE", help="the person in white, where several are in the photo")
+    parser.add_argument(
+        "--layers",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help=f"garments are where these have them: {LAYERS_HELP} (of PHOTO and --also)",
+    )
     parser.add_argument("--texture", type=int, default=1024, metavar="PX", help="texels each way (%(default)s)")
     parser.add_argument(
         "--completion",

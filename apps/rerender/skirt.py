@@ -1,26 +1,26 @@
 """Skirts of a photograph's person: a tube of cloth about both legs, where the template's surface has two legs.
 
 The tube's cross-sections are the legs' own, closed and let out as far as the photo's silhouette says; its front is the
-photo itself, seen through the fitted camera, and its back the front's mirror image. It turns with the hips and gives
-way to the legs in other poses.
+photo itself, seen through the fitted camera, and its back another photo's, or the front's mirror image
+(``skirt_cloth``). It turns with the hips and gives way to the legs in other poses.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
-from bodymap.fitting.body import project
+from apps.rerender.skirt_cloth import all_round, seen_on
 from bodymap.people.anatomy import template
 from bodymap.rendering.camera import clip_from_world
 from bodymap.rendering.rasterizer import rasterize
 from bodymap.types import LAYER_NAMES, PART_NAMES, Camera, Correspondence
-from bodymap.warping.patches import fill_from_patches
 
 _CLOTH = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
 _UNDER = tuple(LAYER_NAMES.index(name) for name in ("skin", "shoes"))
@@ -33,14 +33,12 @@ _TRUNK = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"
 _SOLID, _LEAST, _LONG = 0.97, 0.04, 0.2
 _CROTCH = 0.15  # of a skirt's pixels on the legs lie above it
 _LEVELS, _AROUND = 48, 64  # of the mesh
-_TALL, _WIDE = 384, 384  # of the front's picture, texels
 _ANGLE = 2 * np.pi * np.arange(_AROUND) / _AROUND
 _SLAB = 0.025  # metres above and below a level that belong to its cross-section
 _RISE = 0.12  # metres that the tube begins above the legs
 _FREE = 0.006  # metres between the body and the tube
 _DEEP = 0.7  # cloth that stands off to the sides stands off so much to the front and back
 _HANGS = 0.6  # cosine between the legs and the vertical: nothing hangs about somebody who lies
-_FACING = 0.2  # cosine from which on the photo shows enough of the cloth
 _INSIDE = 0.55  # brightness of the cloth's inner side
 
 
@@ -81,6 +79,22 @@ def _largest(mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
 
 
 @dataclass(frozen=True)
+class SkirtView:
+    """A photograph of somebody in a skirt.
+
+    Attributes:
+        region: where it hangs (``skirt_region``).
+        vertices: the body as the photo shows it, its legs without the skirt; metres, in the camera's space.
+    """
+
+    photo: UInt8[np.ndarray, "height width rgb=3"]
+    correspondence: Correspondence
+    region: Bool[np.ndarray, "height width"]
+    vertices: Float[np.ndarray, "vertex=13380 xyz=3"]
+    camera: Camera
+
+
+@dataclass(frozen=True)
 class Skirt:
     """A tube of _LEVELS x _AROUND vertices, top to hem; column j lies at the angle 2 pi j / _AROUND, 3/4 of the way
     round towards the camera.
@@ -91,7 +105,7 @@ class Skirt:
         hips: the template vertices that the tube turns with, and where the photo has them.
         centre: (levels, 2) of each level's cross-section, in the frame.
         offset: (levels, around, 3) of the vertices: from the centre, right and away; and down from the origin.
-        front: the cloth between the two sides, [0, 1]; from left to right, top to hem.
+        cloth: all the way round from the middle of the back, top to hem, [0, 1].
     """
 
     frame: Float[np.ndarray, "3 3"]
@@ -99,10 +113,11 @@ class Skirt:
     hips: tuple[Int[np.ndarray, " hip"], Float[np.ndarray, "hip xyz=3"]]
     centre: Float[np.ndarray, "level 2"]
     offset: Float[np.ndarray, "level around 3"]
-    front: Float[np.ndarray, "tall wide rgb=3"]
+    cloth: Float[np.ndarray, "texel texel rgb=3"]
 
     def about(self, vertices: Float[np.ndarray, "vertex xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
-        """The tube about the same body, turned or posed: level by level, each all the way round."""
+        """The tube about the same body, turned or posed: level by level, each round from the middle of the back, and
+        closed."""
         ids, there = self.hips
         rotation, move = _rigid(there, vertices[ids])
         body = ((vertices - move) @ rotation - self.origin) @ self.frame.T
@@ -122,7 +137,7 @@ class Skirt:
         reach = body_reach + hanging * (distance + excess - body_reach)
         offset[..., :2] *= (reach / np.maximum(distance, 1e-6))[..., None]
         offset[..., :2] += self.centre[:, None]
-        points = offset.reshape(-1, 3) @ self.frame + self.origin
+        points = _closed(offset).reshape(-1, 3) @ self.frame + self.origin
         return points @ rotation.T + move
 
     def over(
@@ -139,10 +154,10 @@ class Skirt:
         shown = face >= 0
         weight = seen.barycentric[0].numpy()[shown][..., None]
         corner = FACES[face[shown]]
-        at = (UV[corner] * weight).sum(1) * np.array([_TALL - 1, _WIDE - 1])
+        at = (UV[corner] * weight).sum(1) * (np.array(self.cloth.shape[:2]) - 1)
         colour = np.zeros((*camera.size, 3))
         rgb = np.stack(
-            [ndimage.map_coordinates(self.front[..., k], at.T, order=1, mode="nearest") for k in range(3)], 1
+            [ndimage.map_coordinates(self.cloth[..., k], at.T, order=1, mode="nearest") for k in range(3)], 1
         )
         corners = points[len(vertices) :][corner]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -151,21 +166,16 @@ class Skirt:
         return shown, colour
 
 
-def make_skirt(
-    photo: UInt8[np.ndarray, "height width rgb=3"],
-    correspondence: Correspondence,
-    region: Bool[np.ndarray, "height width"],
-    vertices: Float[np.ndarray, "vertex xyz=3"],
-    up: Float[np.ndarray, " xyz=3"],
-    camera: Camera,
-) -> Skirt | None:
+def make_skirt(view: SkirtView, up: Float[np.ndarray, " xyz=3"], more: Sequence[SkirtView] = ()) -> Skirt | None:
     """The skirt that a photo shows; None: it hangs nowhere near the fitted legs, or these do not hang down.
 
     Args:
-        region: of the photo, as ``skirt_region`` has it.
-        vertices: the body as the photo shows it, its legs without the skirt; metres, in the camera's space.
+        view: the photo that gives the form.
         up: of the person.
+        more: photos of the same person in the same skirt, each in the space of its own camera, bodies of one size: they
+            show the cloth that the first one hides.
     """
+    correspondence, region, vertices, camera = view.correspondence, view.region, view.vertices, view.camera
     hips = _hips()
     origin = vertices[hips].mean(0)
     down = -up / np.linalg.norm(up)
@@ -215,9 +225,16 @@ def make_skirt(
     moved = [ndimage.map_coordinates(outline[..., k], [at, column], order=1, mode="nearest") for k in range(2)]
     along = [ndimage.map_coordinates(centre[:, k], [at], order=1, mode="nearest") for k in range(2)]
     offset = np.stack([moved[0] + along[0] - centre[:, :1], moved[1] + along[1] - centre[:, 1:], depth], -1)
-    surface = np.concatenate([offset[..., :2] + centre[:, None], offset[..., 2:]], -1) @ frame + origin
-    front = _front(photo, cloth, surface, camera)
-    return None if front is None else Skirt(frame, origin, (hips, vertices[hips]), centre, offset, front)
+    blank = Skirt(frame, origin, (hips, vertices[hips]), centre, offset, np.zeros((1, 1, 3)))
+
+    # -- its cloth
+    surface = _closed(np.concatenate([offset[..., :2] + centre[:, None], offset[..., 2:]], -1)) @ frame + origin
+    views = [seen_on(surface, view.photo, cloth, camera)]
+    for other in more:
+        tube = blank.about(other.vertices).reshape(surface.shape)
+        views.append(seen_on(tube, other.photo, _cloth(other.correspondence, other.region), other.camera))
+    picture = all_round(views)
+    return None if picture is None else replace(blank, cloth=picture)
 
 
 # -------------------------------------------------------------------------------------------------------- its outline
@@ -345,43 +362,25 @@ def _rigid(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return rotation, b - a @ rotation.T
 
 
-# --------------------------------------------------------------------------------------------------------- its colours
-def _front(
-    photo: np.ndarray, cloth: np.ndarray, surface: np.ndarray, camera: Camera
-) -> Float[np.ndarray, "tall wide rgb=3"] | None:
-    """The half that faces the camera, from its left side to its right; what is hidden there made up from the rest."""
-    level = np.linspace(0, _LEVELS - 1, _TALL)
-    column = _AROUND / 2 + np.linspace(0, _AROUND / 2, _WIDE)
-    grid = np.meshgrid(level, column, indexing="ij")
-    around = np.concatenate([surface, surface[:, :1]], 1)
-    points = np.stack([ndimage.map_coordinates(around[..., k], grid, order=1) for k in range(3)], -1)
-    normal = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
-    view = points / np.linalg.norm(points, axis=-1, keepdims=True)
-    facing = np.abs((normal * view).sum(-1)) / np.linalg.norm(normal, axis=-1).clip(1e-9)
-    pixel = project(points.reshape(-1, 3), camera)[:, ::-1].T - 0.5
-    own = ndimage.binary_erosion(cloth)
-    inside = ndimage.map_coordinates(own.astype(float), pixel, order=0).reshape(facing.shape) > 0.5
-    seen = inside & (facing > _FACING)
-    if seen.mean() < 0.1:
-        return None
-    rgb = np.stack([ndimage.map_coordinates(photo[..., k].astype(float), pixel, order=1) for k in range(3)], -1)
-    picture = rgb.reshape(*facing.shape, 3).round().clip(0, 255).astype(np.uint8)
-    return fill_from_patches(picture, ~seen) / 255
+# ------------------------------------------------------------------------------------------------------------ its mesh
+def _closed(tube: Float[np.ndarray, "level around k"]) -> Float[np.ndarray, "level column k"]:
+    """Each level from the middle of the back once round, which comes again at its end."""
+    turned = np.roll(tube, -_AROUND // 4, 1)
+    return np.concatenate([turned, turned[:, :1]], 1)
 
 
 def _faces() -> Int[np.ndarray, "face 3"]:
-    """Of the tube; their normals point outwards."""
+    """Of the tube that ``Skirt.about`` gives; their normals point outwards."""
     row, column = np.meshgrid(np.arange(_LEVELS - 1), np.arange(_AROUND), indexing="ij")
-    a, b = row * _AROUND + column, row * _AROUND + (column + 1) % _AROUND
-    c, d = a + _AROUND, b + _AROUND
+    a = row * (_AROUND + 1) + column
+    b, c, d = a + 1, a + _AROUND + 1, a + _AROUND + 2
     return np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
 
 
 def _uv() -> Float[np.ndarray, "point 2"]:
-    """Row and column of ``front``, in [0, 1], of each vertex: the back is the front's mirror image."""
-    level, around = np.meshgrid(np.linspace(0, 1, _LEVELS), np.arange(_AROUND) / _AROUND, indexing="ij")
-    across = np.where(around >= 0.5, 2 * around - 1, 1 - 2 * around)
-    return np.stack([level, across], -1).reshape(-1, 2)
+    """Row and column of ``Skirt.cloth``, in [0, 1], of each vertex."""
+    grid = np.meshgrid(np.linspace(0, 1, _LEVELS), np.linspace(0, 1, _AROUND + 1), indexing="ij")
+    return np.stack(grid, -1).reshape(-1, 2)
 
 
 FACES, UV = _faces(), _uv()

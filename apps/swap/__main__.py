@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from apps.swap.folder import ENDINGS
 from bodymap.errors import UserError, run_command
+from bodymap.layer_maps import LAYERS_HELP
 from bodymap.outputs import place_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from apps.swap.transfer import SwapResult
+    from bodymap.layer_maps import LayerFiles
+    from bodymap.types import LayerMaps
 
 DEFAULT_OUTPUT, DEFAULT_FOLDER, DEFAULT_FILM = "swap.png", "swaps", "swap.mp4"
 TEXTURE_SIZES = (128, 4096)
@@ -65,7 +68,11 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     _check_outputs(outputs, (options.source, options.target))
     open_image(options.target).close()
     weights = _completion(options)
+    files = _layer_files(options, (options.source, options.target))
     photos = [read_photo(path) for path in (options.source, options.target)]
+    layers = [
+        files.of(path, photo.shape[:2]) for path, photo in zip((options.source, options.target), photos, strict=True)
+    ]
 
     # -- the slow part --
     from apps.swap.sheet import swap_sheet
@@ -73,8 +80,8 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
 
     model, completion = _networks(options, weights)
     same = place_of(options.source) == place_of(options.target)
-    maps = [_predict(model, photos[0], options.source)]
-    maps.append(maps[0] if same else _predict(model, photos[1], options.target))
+    maps = [_predict(model, photos[0], options.source, layers[0])]
+    maps.append(maps[0] if same else _predict(model, photos[1], options.target, layers[1]))
 
     pictures: dict[Path, np.ndarray] = {}
     for output, sheet, (s, t) in outputs:
@@ -89,6 +96,8 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
             template=model.template,
             texture_size=options.texture,
             completion=completion,
+            src_layers=layers[s],
+            tgt_layers=layers[t],
         )
         pictures[output] = result.image
         if sheet is not None:
@@ -112,7 +121,9 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     for folder in {options.output, options.sheet} - {None}:
         check_folder(folder)
     weights = _completion(options)
+    files = _layer_files(options, (options.source, *targets))
     source_photo = read_photo(options.source)
+    source_layers = files.of(options.source, source_photo.shape[:2])
 
     # -- the slow part --
     from tqdm import tqdm
@@ -128,7 +139,7 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     if not todo:
         return 0
     model, completion = _networks(options, weights)
-    source_map = _predict(model, source_photo, options.source)
+    source_map = _predict(model, source_photo, options.source, source_layers)
     source = read_source(
         source_photo,
         source_map,
@@ -136,14 +147,23 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
         template=model.template,
         texture_size=options.texture,
         completion=completion,
+        layers=source_layers,
     )
     failures = 0
     for path, output, sheet in tqdm(todo, unit="photo", disable=None):
         try:
             photo = read_photo(path)
-            target_map = _predict(model, photo, path)
+            layers = files.of(path, photo.shape[:2])
+            target_map = _predict(model, photo, path, layers)
             result = put_on(
-                source, photo, target_map, names, options.with_head, skin=options.skin, template=model.template
+                source,
+                photo,
+                target_map,
+                names,
+                options.with_head,
+                skin=options.skin,
+                template=model.template,
+                layers=layers,
             )
         except UserError as error:
             failures += 1
@@ -219,9 +239,17 @@ def _networks(options: argparse.Namespace, weights):
     return model, None if weights is None else load_completion(weights).to(model.device)
 
 
-def _predict(model, photo: np.ndarray, path: Path):
+def _layer_files(options: argparse.Namespace, photos: Sequence[Path]) -> LayerFiles:
+    from bodymap.layer_maps import LayerFiles
+    from bodymap.surface import load_template
+
+    return LayerFiles(options.layers, photos, load_template().code_version)
+
+
+def _predict(model, photo: np.ndarray, path: Path, layers: LayerMaps | None = None):
+    """The map; of whom the layers show, where there are some."""
     try:
-        return model.predict(photo)
+        return model.predict(photo) if layers is None else model.predict(photo, layers.visible > 0)
     except UserError as error:
         # the model was given the pixels: the user knows the photo by its path
         raise UserError(str(error).replace("the given array", str(path))) from None
@@ -323,6 +351,14 @@ def _parser() -> argparse.ArgumentParser:
         help="also a sheet: source, its map and texture, target, its map, result (with --targets a folder of them)",
     )
     parser.add_argument("--resume", action="store_true", help="with --targets: leave out what is there already")
+    parser.add_argument(
+        "--layers",
+        metavar="FILE",
+        nargs="+",
+        type=Path,
+        default=[],
+        help=f"garments are where these have them: {LAYERS_HELP} (of SRC, TGT or both)",
+    )
     parser.add_argument("--frames", metavar="N", type=int, help="with --video: at most so many (default: 250)")
     parser.add_argument(
         "--background", metavar="photo|FILE", help="with --video: in SRC's own photo, or before another picture"

@@ -45,7 +45,7 @@ def carried_over(
     Args:
         correspondence: the target's, of the view.
     """
-    theirs, own = skirt_region(source.correspondence), skirt_region(correspondence)
+    theirs, own = source.skirt, skirt_region(correspondence)
     if theirs is None or own is None:
         return None
     height, width = theirs.shape

@@ -4,7 +4,8 @@
     python -m apps.swap.evaluate photos DIR --count 10 --what upper
 
 Synthetic pairs have an exact answer: the engine dresses the target's body in the source's clothes, in the same picture.
-Of photographs each dresses the next one of the folder. LPIPS downloads its network once, unless its weights are given.
+Of photographs each dresses the next one of the folder. With --layers garments are where Layered-BodyMap has them, by
+its own answer or guided by the true mask. LPIPS downloads its network once, unless its weights are given.
 """
 
 from __future__ import annotations
@@ -61,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     template = load_template()
     completion = None if weights is None else load_completion(weights)
     read = _reader(options)
+    layered = _layered(options)
     if options.command == "photos":
         count = min(options.count, len(paths) - 1)
-        scenes = _photographs(paths, read)
+        scenes = _photographs(paths, read, layered)
     else:
-        count, scenes = options.count, _pairs(options, read)
+        count, scenes = options.count, _pairs(options, read, layered)
     them = ways(template, ",".join(names), completion, options.texture)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in them}
     bar = tqdm(total=count, unit="swap", disable=options.quiet)
@@ -123,7 +125,24 @@ def _reader(options: argparse.Namespace) -> Callable[..., Correspondence] | None
     return BodyMap.from_pretrained(options.weights, device=options.device).predict
 
 
-def _pairs(options: argparse.Namespace, read) -> Iterator[Scene]:
+def _layered(options: argparse.Namespace) -> Callable[..., Correspondence]:
+    """(photo, its map, the true one) -> the map with its garments where --layers has them."""
+    if options.layers is None:
+        return lambda photo, own, true: own
+    from apps.layered.predictor import LayeredBodyMap
+    from apps.layered.samples import visible_layer
+    from bodymap.layer_maps import with_layers
+
+    model = LayeredBodyMap.from_pretrained(device=options.device)
+
+    def put(photo, own: Correspondence, true: Correspondence) -> Correspondence:
+        mask = visible_layer((true if options.layers == "guided" else own).layer)
+        return with_layers(own, model.separate(photo, own, mask))
+
+    return put
+
+
+def _pairs(options: argparse.Namespace, read, layered) -> Iterator[Scene]:
     from itertools import count
 
     from apps.swap.measures import Scene
@@ -136,13 +155,15 @@ def _pairs(options: argparse.Namespace, read) -> Iterator[Scene]:
         maps = [exact_map(sample) for sample in (pair.source, pair.target, pair.truth)]
         try:
             used = maps[:2] if read is None else [read(sample.image) for sample in (pair.source, pair.target)]
+            images = (pair.source.image, pair.target.image)
+            used = [layered(*of) for of in zip(images, used, maps[:2], strict=True)]
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
         yield Scene(pair.source.image, used[0], pair.target.image, used[1], maps[0], maps[1], pair.truth.image, maps[2])
 
 
-def _photographs(paths: Sequence[Path], read) -> Iterator[Scene]:
+def _photographs(paths: Sequence[Path], read, layered) -> Iterator[Scene]:
     from apps.swap.measures import Scene
     from bodymap.photo import read_photo
 
@@ -150,12 +171,13 @@ def _photographs(paths: Sequence[Path], read) -> Iterator[Scene]:
     for path in paths:
         try:
             photo = read_photo(path)
-            here = (photo, read(photo))
+            own = read(photo)
+            here = (photo, layered(photo, own, own), own)
         except UserError as error:
             print(f"left out: {str(error).replace('the given array', str(path))}", file=sys.stderr)
             continue
         if before is not None:
-            yield Scene(*before, *here, before[1], here[1])
+            yield Scene(*before[:2], *here[:2], before[2], here[2])
         before = here
 
 
@@ -170,6 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     photos = commands.add_parser("photos", help="each photograph of a folder dresses the next one")
     photos.add_argument("folder", metavar="DIR", type=Path)
+    synthetic.add_argument(
+        "--layers", choices=("own", "guided"), help="layer maps, too: of own masks, or of the true ones"
+    )
+    photos.add_argument("--layers", choices=("own",), help="layer maps, too")
     for command in (synthetic, photos):
         command.add_argument("--count", type=positive, default=10, metavar="N", help="pairs (default: %(default)s)")
         command.add_argument("--what", action="append", metavar="WHAT", help="as python -m apps.swap (default: all)")

@@ -42,12 +42,14 @@ def exchange(
     partial: PartialTexture,
     filled: FilledTexture,
     names: Sequence[str],
+    skirt: bool = False,
 ) -> tuple[Picture, Matte]:
     """The garments where the target wears them, and where the source's cover what is bare on the target.
 
     Args:
         partial, filled: the source's texture, the mirror image's included, and the whole of it.
         names: some of upper, lower and shoes.
+        skirt: whether the source wears one: nothing hangs about a leg by itself, so bare legs stay bare.
 
     Raises:
         UserError: the source wears none of one of them.
@@ -58,7 +60,7 @@ def exchange(
     # trousers and coat may pass into each other; a shoe is a thing by itself
     for group in ([k for k in layers if k != SHOES], [k for k in layers if k == SHOES]):
         if group:
-            one, own = _exchanged(template, view, partial, filled, group)
+            one, own = _exchanged(template, view, partial, filled, group, skirt)
             picture, matte = over(picture, matte, one, own)
     return picture, matte
 
@@ -94,6 +96,7 @@ def _exchanged(
     partial: PartialTexture,
     filled: FilledTexture,
     layers: list[int],
+    skirt: bool,
 ) -> tuple[Picture, Matte]:
     mine = view.share[..., [k - 1 for k in layers]].sum(-1)
     kept = regions.head_and_hands(view)
@@ -119,6 +122,8 @@ def _exchanged(
     # The target's garment, with its edge drawn onto the photo's edge.
     # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
     covering = mine * regions.may_be_covered(view, layers) * view.mask
+    if skirt:
+        covering = covering * ~regions.bare_legs(view)
     region = torch.maximum(worn.float(), covering)
     matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
     return picture, torch.where(dilate(worn, view.radius), matte, region) * ~kept

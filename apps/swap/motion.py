@@ -36,6 +36,8 @@ def move(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None:
             arguments += [f"--{name}", str(value)]
+    if options.layers:
+        arguments += ["--layers", *map(str, options.layers)]
     code = main(arguments)
     if options.sheet is not None:
         _write_sheet(options)

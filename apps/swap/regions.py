@@ -219,6 +219,15 @@ def on_legs(view: TargetView) -> Bool[Tensor, "height width"]:
     return torch.isin(view.part, view.part.new_tensor(LEGS))
 
 
+def bare_legs(view: TargetView) -> Bool[Tensor, "height width"]:
+    """The target's legs where nothing, or tights, are worn on them."""
+    return view.mask & (view.layer == SKIN) & on_legs(view)
+
+
+def shod(view: TargetView) -> Bool[Tensor, "height width"]:
+    return view.mask & (view.layer == SHOES) & torch.isin(view.part, view.part.new_tensor((*LEGS, *FEET)))
+
+
 def hidden_ends(
     template: Template, view: TargetView, partial: PartialTexture, layers: Sequence[int]
 ) -> Bool[Tensor, "height width"]:
@@ -262,13 +271,23 @@ def in_targets_tone(
     skin: Float[Tensor, "height width rgb=3"], view: TargetView, partial: PartialTexture
 ) -> Float[Tensor, "height width rgb=3"]:
     """The source's skin as if it were the target's: that one's colour, this one's light and shade."""
-    theirs, own = partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)]
-    if len(own) < _FEWEST_COLOURS or len(theirs) < _FEWEST_COLOURS:
+    return _in_tone(skin, partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
+
+
+def in_sources_tone(view: TargetView, partial: PartialTexture) -> Float[Tensor, "height width rgb=3"]:
+    """The target's legs as if they were the source's: that one's colour, their own light and shade."""
+    return _in_tone(view.photo, view.photo[bare_legs(view)], partial.colour[partial.layer == SKIN])
+
+
+def _in_tone(
+    skin: Float[Tensor, "height width rgb=3"], own: Float[Tensor, "a rgb=3"], wanted: Float[Tensor, "b rgb=3"]
+) -> Float[Tensor, "height width rgb=3"]:
+    if min(len(own), len(wanted)) < _FEWEST_COLOURS:
         return skin
-    light, middle = blend.luminance(skin), blend.luminance(theirs).median()
+    light, middle = blend.luminance(skin), blend.luminance(own).median()
     # little of a dark skin's shades is shade on a light one, and what is far off is no skin
     shade = ((light + 0.1) / (middle + 0.1)).clamp(*_SHADES).sqrt()
-    return (own.median(0).values * shade[..., None]).clamp(0, 1)
+    return (wanted.median(0).values * shade[..., None]).clamp(0, 1)
 
 
 def nearness(template: Template, parts: tuple[int, ...], fade: float) -> Float[Tensor, " vertex"]:

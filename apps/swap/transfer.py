@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,16 +12,18 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from apps.rerender.skirt import skirt_region
 from apps.swap import drape, garments, hair, hems, labels, regions
 from apps.swap.choice import GARMENTS, chosen
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
+from bodymap.layer_maps import with_layers
 from bodymap.surface import Template, load_template
-from bodymap.types import LAYER_NAMES, Correspondence
+from bodymap.types import LAYER_NAMES, Correspondence, LayerMaps
 from bodymap.warping import blend
 from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import SEEN, FilledTexture, fill_texture
-from bodymap.warping.grid import smoothing_reach
+from bodymap.warping.grid import dilate, smoothing_reach
 from bodymap.warping.image_to_texture import PartialTexture, image_to_texture
 from bodymap.warping.symmetry import mirror_unseen
 from bodymap.warping.texture_to_image import look_up
@@ -68,6 +71,11 @@ class Source:
     partial: PartialTexture
     filled: FilledTexture
 
+    @cached_property
+    def skirt(self) -> Bool[np.ndarray, "height width"] | None:
+        """Where a skirt hangs in the photo; None: nowhere."""
+        return skirt_region(self.correspondence)
+
 
 def swap(
     src_photo: UInt8[np.ndarray, "src_height src_width rgb=3"],
@@ -82,6 +90,8 @@ def swap(
     texture_size: int = 1024,
     shading: float = 0.5,
     completion: Completion | None = None,
+    src_layers: LayerMaps | None = None,
+    tgt_layers: LayerMaps | None = None,
 ) -> SwapResult:
     """Dresses the target's person as the source's.
 
@@ -96,6 +106,7 @@ def swap(
         texture_size: texels each way of the texture in between.
         shading: how much of the target's coarse light the new clothes take on, in [0, 1].
         completion: makes up what the source's photo does not show; None: a plain fill does.
+        src_layers, tgt_layers: Layered-BodyMap's maps of the photos: garments are where these have them.
 
     Raises:
         UserError: nobody in a photo, no such garment, nothing to replace, sizes that do not fit.
@@ -103,7 +114,7 @@ def swap(
     names = chosen(what)
     template = template or load_template()
     # a wrong target is refused before the source's slow part
-    _check(tgt_photo, tgt_correspondence, "target")
+    _check(tgt_photo, tgt_correspondence, "target", tgt_layers)
     source = read_source(
         src_photo,
         src_correspondence,
@@ -111,9 +122,18 @@ def swap(
         template=template,
         texture_size=texture_size,
         completion=completion,
+        layers=src_layers,
     )
     return put_on(
-        source, tgt_photo, tgt_correspondence, names, with_head, skin=skin, template=template, shading=shading
+        source,
+        tgt_photo,
+        tgt_correspondence,
+        names,
+        with_head,
+        skin=skin,
+        template=template,
+        shading=shading,
+        layers=tgt_layers,
     )
 
 
@@ -125,18 +145,20 @@ def read_source(
     template: Template | None = None,
     texture_size: int = 1024,
     completion: Completion | None = None,
+    layers: LayerMaps | None = None,
 ) -> Source:
     """The first half of ``swap``: what the source's photo shows of the person, in texture space, and the rest made up.
 
     Args:
         with_head: the head is wanted, too: otherwise hair that fell on the clothes is none of the texture.
+        layers: Layered-BodyMap's maps of the photo: garments are where these have them.
 
     Raises:
         UserError: nobody in the photo, or too little of them.
     """
     template = template or load_template()
-    _check(photo, correspondence, "source")
-    photo, correspondence = _at_working_size(photo, correspondence)
+    _check(photo, correspondence, "source", layers)
+    photo, correspondence = _at_working_size(photo, with_layers(correspondence, layers))
     reach = smoothing_reach(correspondence)
     correspondence = _tidied(template, correspondence, photo, reach)
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
@@ -160,13 +182,15 @@ def put_on(
     skin: str = "source",
     template: Template | None = None,
     shading: float = 0.5,
+    layers: LayerMaps | None = None,
 ) -> SwapResult:
     """The second half of ``swap``; see there."""
     names = chosen(what)
     if skin not in TONES:
         raise UserError(f"Skin is the source's or the target's, not {skin!r}; choose source or target.")
     template = template or load_template()
-    _check(tgt_photo, tgt_correspondence, "target")
+    _check(tgt_photo, tgt_correspondence, "target", layers)
+    tgt_correspondence = with_layers(tgt_correspondence, layers)
 
     window = regions.window(tgt_correspondence)
     photo, correspondence = _at_working_size(tgt_photo[window], regions.cut(tgt_correspondence, window))
@@ -181,10 +205,12 @@ def put_on(
     if skirt is not None:
         view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
-        view = _with_whole_sleeves(template, view, source)
+        view = _with_bare_legs(_with_whole_sleeves(template, view, source), source)
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
-        picture, matte = garments.exchange(template, view, source.partial, source.filled, pieces)
+        picture, matte = garments.exchange(
+            template, view, source.partial, source.filled, pieces, source.skirt is not None
+        )
         if skirt is not None:
             picture = torch.lerp(picture, skirt[0], (skirt[1] * garments.of_same_kind(view, pieces))[..., None])
     if bool((matte > 0).any()):
@@ -206,10 +232,13 @@ def put_on(
     return SwapResult(image, texture, source.seen.cpu().numpy(), region)
 
 
-def _check(photo: np.ndarray, correspondence: Correspondence, name: str) -> None:
+def _check(photo: np.ndarray, correspondence: Correspondence, name: str, layers: LayerMaps | None) -> None:
     if photo.shape[:2] != correspondence.size:
         size = photo.shape[:2]
         raise UserError(f"The {name}'s photo is {size} but its map {correspondence.size}; make the map anew.")
+    if layers is not None and layers.visible.shape != correspondence.size:
+        size, other = photo.shape[:2], layers.visible.shape
+        raise UserError(f"The {name}'s photo is {size} but its layer maps are {other}; make them anew.")
     if not correspondence.mask.any():
         raise UserError(f"No person was found in the {name}'s photo; choose another, or give a mask.")
 
@@ -257,6 +286,20 @@ def _with_whole_sleeves(template: Template, view: regions.TargetView, source: So
         picture=torch.lerp(view.picture, seen, bare[..., None]),
         share=torch.lerp(view.share, same, bare[..., None]),
     )
+
+
+def _with_bare_legs(view: regions.TargetView, source: Source) -> regions.TargetView:
+    """The view with the target's own legs (in the tone of the source's skin) and shoes where the source's skirt is
+    longer than what the target wears: on each leg by itself it would be no skirt."""
+    if source.skirt is None:
+        return view
+    bare = regions.bare_legs(view)
+    own = torch.where(bare[..., None], regions.in_sources_tone(view, source.partial), view.photo)
+    legs = bare | regions.shod(view)
+    under = legs & torch.isin(view.source_layer, view.layer.new_tensor(drape.CLOTH))
+    weight = (blend.box_mean(dilate(under, 2 * view.radius).float(), view.radius) * legs)[..., None]
+    same = torch.nn.functional.one_hot((view.layer - 1).clamp_min(0), view.share.shape[-1]).float()
+    return replace(view, picture=torch.lerp(view.picture, own, weight), share=torch.lerp(view.share, same, weight))
 
 
 def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:

@@ -17,11 +17,13 @@ from apps.rerender.export import write_mesh
 from apps.rerender.predict import main
 from apps.rerender.view import frame_camera, render_rgba
 from bodymap import BodyMap, UserError
+from bodymap.correspondence_io import save_layer_maps
 from bodymap.fitting.body import project
 from bodymap.fitting.picture import draw
 from bodymap.people.skinning import rotation_vector
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template
+from bodymap.types import LAYER_NAMES, LayerMaps
 from bodymap.visual.video import write_film
 
 
@@ -161,6 +163,29 @@ def test_command(photos, capsys):
     assert "seen" in capsys.readouterr().err
 
 
+def test_layer_maps_go_with_their_photos(photos, model, photo, monkeypatch):
+    c = model.predict(photo)
+    upper = c.mask & (np.arange(c.size[0])[:, None] < c.size[0] // 2)
+    for name in ("one", "two"):
+        save_layer_maps(LayerMaps(c, None, None, (2 * upper).astype(np.int8)), photos / f"{name}.npz")
+    given = []
+
+    def make_avatar(*arguments, **options):
+        given.append((arguments, options))
+        raise UserError("that is all")
+
+    monkeypatch.setattr("apps.rerender.avatar.make_avatar", make_avatar)
+    with pytest.raises(UserError, match="that is all"):
+        main(
+            ["one.png", "--also", "two.png", "--layers", "two.npz", "one.npz", "-o", "out.png", "--completion", "plain"]
+        )
+    (_, first), options = given[0]
+    # whom they show is meant, and their garments are the map's
+    assert not first.mask[~upper].any() and first.mask.any() and options["layers"].visible.max() == 2
+    also = options["more"][0][1]
+    assert (also.layer[also.mask & upper] == LAYER_NAMES.index("upper")).all() and also.mask.any()
+
+
 def test_in_the_photo_itself(photos, photo, model):
     main(["one.png", "--turn", "30", "-o", "in.png", "--background", "photo", "--texture", "256"])
     shown, mask = np.asarray(Image.open("in.png")), model.predict(photo).mask
@@ -195,6 +220,7 @@ def test_in_the_photo_itself(photos, photo, model):
         (["one.png", "-o", "two.png", "--background", "two.png"], "would replace"),
         (["one.png", "-o", "film.gif", "--renderer", "none_there"], "no weights"),
         (["missing.png", "-o", "film.gif"], "missing.png"),
+        (["one.png", "-o", "film.gif", "--layers", "none.npz"], "none.npz do not exist"),
     ],
 )
 def test_mistakes_of_the_user(photos, arguments, message):

@@ -8,15 +8,27 @@ import pytest
 import trimesh
 from support.mapped import of_sample
 
+import apps.rerender.avatar as making
 from apps.rerender.avatar import make_avatar
 from apps.rerender.export import write_mesh
-from apps.rerender.skirt import _AROUND, _FREE, FACES, _rigid, _section, _waist_down, make_skirt, skirt_region
+from apps.rerender.skirt import (
+    _AROUND,
+    _FREE,
+    FACES,
+    SkirtView,
+    _rigid,
+    _section,
+    _waist_down,
+    make_skirt,
+    skirt_region,
+)
 from apps.rerender.view import render_rgba
+from bodymap.errors import UserError
 from bodymap.fitting.picture import draw
 from bodymap.people import PeopleConfig, sample
 from bodymap.people.config import CameraConfig, PoseConfig, SceneConfig
 from bodymap.people.skinning import rotation_vector
-from bodymap.types import LAYER_NAMES, PART_NAMES
+from bodymap.types import LAYER_NAMES, PART_NAMES, LayerMaps
 
 LOWER = LAYER_NAMES.index("lower")
 CONFIG = PeopleConfig(
@@ -121,9 +133,9 @@ def test_a_photo_of_little_but_a_skirt_is_fitted_whole():
 def test_nothing_hangs_about_somebody_who_lies():
     photo, map_ = mapped(SKIRT)
     made = avatar()
-    arguments = photo, map_, skirt_region(map_), made.vertices
-    assert make_skirt(*arguments, made.up, made.fit.camera) is not None
-    assert make_skirt(*arguments, np.array([1.0, 0, 0]), made.fit.camera) is None
+    view = SkirtView(photo, map_, skirt_region(map_), made.vertices, made.fit.camera)
+    assert make_skirt(view, made.up) is not None
+    assert make_skirt(view, np.array([1.0, 0, 0])) is None
 
 
 def test_cross_sections_of_a_cylinder_are_circles():
@@ -155,3 +167,60 @@ def test_it_is_exported_as_a_mesh_of_its_own(tmp_path):
     scene = trimesh.load(tmp_path / "person.glb")
     assert set(scene.geometry) == {"person", "skirt"}
     assert len(scene.geometry["skirt"].faces) == len(FACES)
+
+
+def test_the_back_is_another_photos_if_there_is_one():
+    photo, map_ = mapped(SKIRT)
+    behind = replace(CONFIG, camera=replace(CONFIG.camera, facing={"back": 1.0}))
+    taken = sample(SKIRT, 1, 1, 1, config=behind)
+    back_map, striped = of_sample(taken), taken.image.copy()
+    region = skirt_region(back_map)
+    rows = np.flatnonzero(region.any(1))
+    stripe = region & (abs(np.arange(len(region))[:, None] - rows.mean()) < 0.15 * len(rows))
+    striped[stripe] = (255, 0, 255)
+    made = make_avatar(photo, map_, texture_size=128, more=[(striped, back_map)])
+
+    def magenta(avatar, degrees):
+        rgb, alpha = render_rgba(avatar, avatar.turned(degrees), avatar.fit.camera)
+        shown = (rgb[..., 0] > 150) & (rgb[..., 1] < 90) & (rgb[..., 2] > 150) & (alpha[..., 0] > 0.9)
+        return shown.sum() / stripe.sum()
+
+    assert magenta(made, 180) > 0.5
+    assert magenta(made, 0) < 0.02
+    # without it the back is the front's mirror image, and the front is the same
+    alone = avatar().skirt.cloth
+    width = alone.shape[1]
+    assert np.array_equal(alone[:, : width // 4], alone[:, width // 4 : width // 2][:, ::-1])
+    middle = slice(3 * width // 8, 5 * width // 8)
+    assert np.abs(alone.mean((0, 1)) - alone[:, middle].mean((0, 1))).max() < 0.05
+    assert np.abs(made.skirt.cloth[:, middle] - alone[:, middle]).mean() < 0.02
+
+
+def test_where_none_can_be_built_the_texture_is_made_once(monkeypatch):
+    photo, map_ = mapped(SKIRT)
+    textured, started = [], []
+    fit, take = making.fit_body, making.take_texture
+    monkeypatch.setattr(making, "make_skirt", lambda *a: None)
+    monkeypatch.setattr(making, "fit_body", lambda *a, **k: started.append(k.get("start")) or fit(*a, **k))
+    monkeypatch.setattr(making, "take_texture", lambda t, views, n: textured.append(views) or take(t, views, n))
+    made = make_avatar(photo, map_, texture_size=128)
+    # the second fit goes on from the first one, and what was taken for a skirt is on the legs
+    assert made.skirt is None and started[0] is None and started[1] is not None and len(started) == 2
+    assert len(textured) == 1 and np.array_equal(textured[0][0][1].mask, map_.mask)
+
+
+def test_layer_maps_say_what_is_a_skirt(monkeypatch):
+    photo, map_ = mapped(SKIRT)
+    monkeypatch.setattr(making, "_figure", lambda template, c, *rest: shown.append(c) or avatar())
+    monkeypatch.setattr(making, "make_skirt", lambda *a: None)
+    texture = avatar().texture
+    bare = replace(map_, layer=np.where(map_.layer == LOWER, LAYER_NAMES.index("skin"), map_.layer))
+    visible = np.where(map_.layer == LOWER, 3, 0).astype(np.int8)
+    shown = []
+    make_avatar(photo, bare, texture=texture)
+    assert len(shown) == 1 and np.array_equal(shown[0].layer, bare.layer)
+    shown = []
+    make_avatar(photo, bare, texture=texture, layers=LayerMaps(map_, None, None, visible))
+    assert len(shown) == 2 and np.array_equal(shown[1].layer, map_.layer)
+    with pytest.raises(UserError, match="picture of"):
+        make_avatar(photo, bare, layers=LayerMaps(map_, None, None, visible[1:]))

@@ -12,9 +12,12 @@ from support.mapped import psnr
 from support.oracle import Oracle, code_photo
 
 from apps.swap.__main__ import main, reverse_name
+from apps.swap.transfer import swap
 from bodymap import BodyMap, UserError
+from bodymap.correspondence_io import save_layer_maps
 from bodymap.predictor import PredictorConfig
 from bodymap.surface import load_template
+from bodymap.types import LayerMaps
 
 FAST = ["--texture", "256"]
 
@@ -57,6 +60,21 @@ def test_the_same_photo_twice_and_the_default_name(photos, capsys):
     main(["one.png", "one.png", *FAST])
     assert psnr(picture("swap.png") / 255, picture("one.png") / 255) > 26
     assert "swap.png" in capsys.readouterr().out
+
+
+def test_layer_maps_say_who_is_meant_and_where_garments_are(photos, monkeypatch):
+    model = BodyMap.from_pretrained()
+    c = model.predict(picture("two.png"))
+    half = c.mask & (np.arange(c.size[0])[:, None] < c.size[0] // 2)
+    save_layer_maps(LayerMaps(c, None, None, (2 * half).astype(np.int8)), photos / "two.npz")
+    masks, predict = [], BodyMap.predict
+    monkeypatch.setattr(BodyMap, "predict", lambda self, p, mask=None: masks.append(mask) or predict(self, p, mask))
+    given = []
+    monkeypatch.setattr("apps.swap.transfer.swap", lambda *a, **k: given.append(k) or swap(*a, **k))
+    main(["one.png", "two.png", "-o", "out.png", "--layers", "two.npz", "--with-head", *FAST])
+    assert masks[0] is None and np.array_equal(masks[1], half)
+    assert given[0]["src_layers"] is None and np.array_equal(given[0]["tgt_layers"].visible, 2 * half)
+    assert np.array_equal(picture("out.png")[~half], picture("two.png")[~half])
 
 
 def folder_of_targets(photos):
@@ -158,6 +176,7 @@ def test_nobody_is_reported_by_the_files_name_and_nothing_is_written(photos):
         (["one.png", "--video", "none.mp4"], "none.mp4"),
         (["one.png", "--video", "none.mp4", "--what", "upper"], "whole"),
         (["one.png", "two.png", "--texture", "9"], "--texture"),
+        (["one.png", "two.png", "--layers", "none.npz"], "none.npz do not exist"),
     ],
 )
 def test_refuses_before_the_slow_part(photos, monkeypatch, arguments, message):

@@ -2,7 +2,8 @@
 
 import numpy as np
 import torch
-from support.mapped import LOWER, UPPER, correspondence, dressed, photo_of, positions, with_changes
+from scipy import ndimage
+from support.mapped import LOWER, SKIN, UPPER, correspondence, dressed, photo_of, positions, with_changes
 
 from apps.rerender.skirt import skirt_region
 from apps.swap import drape
@@ -14,8 +15,6 @@ from bodymap.types import PART_NAMES
 
 def skirted(facing, size=(420, 264)):
     """The template with the gap between its legs closed by cloth: the map there is that of the nearest leg."""
-    from scipy import ndimage
-
     c = correspondence(facing, size)
     legs = c.mask & np.isin(c.part, LEGS) & (c.layer == LOWER)
     closed = np.zeros_like(legs)
@@ -71,3 +70,28 @@ def test_stripes_stay_straight_on_a_skirt(monkeypatch):
     # on an exact map the cubic costs little
     assert errors[0] < errors[1] + 15 and errors[0] < 50
     assert not np.array_equal(result.image, without.image)
+
+
+def test_a_long_skirt_is_not_drawn_on_bare_legs():
+    skirt, trousers = skirted(0.0), correspondence(0.0)
+    target = correspondence(0.2)
+    bare = (target.layer == LOWER) & np.isin(target.part, [k for k, n in enumerate(PART_NAMES) if n.endswith("shin")])
+    target = with_changes(target, layer=np.where(bare, SKIN, target.layer).astype(np.int8))
+    blue, green = (0.1, 0.2, 0.8), (0.1, 0.5, 0.2)
+    pale, dark = (0.9, 0.7, 0.6), (0.45, 0.3, 0.2)
+    before = dressed(target, {SKIN: dark, LOWER: green})
+    inside = ndimage.binary_erosion(bare, iterations=3)
+    thighs = ndimage.binary_erosion(target.layer == LOWER, iterations=3)
+
+    def shins(source, what):
+        photo = dressed(source, {SKIN: pale, LOWER: blue})
+        image = swap(photo, source, before, target, what, texture_size=256, shading=0.0).image
+        assert np.abs(np.median(image[thighs], 0) / 255 - blue).max() < 0.04
+        return image[inside]
+
+    def are(pixels, colour):
+        return (np.abs(pixels / 255 - colour).max(1) < 0.06).mean() > 0.9
+
+    assert are(shins(trousers, "lower"), blue) and are(shins(trousers, "all"), blue)
+    assert np.array_equal(shins(skirt, "lower"), before[inside])
+    assert are(shins(skirt, "all"), pale)

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from apps.swap.measures import Scene, measure
 from apps.swap.pairs import exact_map, make_pairs
 from bodymap.errors import UserError
 from bodymap.surface import load_template
-from bodymap.types import PART_NAMES
+from bodymap.types import PART_NAMES, LayerMaps
 from bodymap.warping import image_to_texture
 
 ONE = {SKIN: (0.9, 0.7, 0.6), UPPER: (0.1, 0.3, 0.8), LOWER: (0.3, 0.3, 0.3), SHOES: (0.5, 0.1, 0)}
@@ -186,3 +188,18 @@ def test_mistakes_are_named(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         evaluate.main(arguments)
+
+
+def test_layer_maps_are_put_over_the_maps_by_their_own_or_the_true_mask(monkeypatch):
+    from apps.layered.predictor import LayeredBodyMap
+
+    true = correspondence(0.0)
+    own = replace(true, layer=np.where(true.layer == UPPER, LOWER, true.layer).astype(np.int8))
+    model = SimpleNamespace(separate=lambda photo, single, mask: LayerMaps(single, None, None, mask))
+    monkeypatch.setattr(LayeredBodyMap, "from_pretrained", classmethod(lambda cls, **k: model))
+    found = {}
+    for way in (None, "own", "guided"):
+        options = SimpleNamespace(layers=way, device=None)
+        found[way] = evaluate._layered(options)(dressed(true, ONE), own, true).layer
+    assert np.array_equal(found[None], own.layer) and np.array_equal(found["own"], own.layer)
+    assert np.array_equal(found["guided"], true.layer)
