@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from apps.rerender.hair import Hair, hair_region, hanging, make_hair
 from apps.rerender.skirt import Skirt, SkirtView, make_skirt, skirt_region
 from bodymap.errors import UserError
 from bodymap.fitting import BodyFit, fit_body
@@ -44,7 +45,7 @@ class Figure:
 
     Attributes:
         fit: the body, its pose and the camera.
-        displacement: (13380, 3) metres at rest: clothes and hair.
+        displacement: (13380, 3) metres at rest: clothes and short hair.
     """
 
     template: Template
@@ -126,14 +127,21 @@ class Avatar(Figure):
     Attributes:
         texture: filled; ``origin`` says what was seen, mirrored or made up.
         skirt: cloth about both legs, if the person wears such.
+        hair: about head and neck, if it is long.
     """
 
     texture: FilledTexture
     skirt: Skirt | None = None
+    hair: Hair | None = None
+
+    @property
+    def shells(self) -> list[Skirt | Hair]:
+        """What surrounds the body with a surface of its own."""
+        return [shell for shell in (self.skirt, self.hair) if shell is not None]
 
     def extent(self, vertices: Float[np.ndarray, "vertex=13380 xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
-        """Everything that is to be in the picture: the surface, and the skirt about it."""
-        return vertices if self.skirt is None else np.concatenate([vertices, self.skirt.about(vertices)])
+        """Everything that is to be in the picture: the surface, and the shells about it."""
+        return np.concatenate([vertices, *(shell.about(vertices) for shell in self.shells)])
 
 
 def make_avatar(
@@ -163,34 +171,55 @@ def make_avatar(
     """
     template = template if template is not None else load_template()
     correspondence = with_layers(correspondence, layers)
+    long_hair = hair_region(correspondence)
     region = _skirt_region(correspondence)
-    skirt = None
+    skirt = hair = None
     if region is None:
-        figure = _figure(template, correspondence, pack)
+        figure = _figure(template, correspondence, long_hair, pack)
     else:
         # what hangs about the legs says nothing of them; the rest has to do for the body
         legs = _without(correspondence, region)
-        figure = _figure(template, legs, pack)
+        figure = _figure(template, legs, long_hair, pack)
         view = SkirtView(photo, correspondence, region, figure.vertices, figure.fit.camera)
         skirt = make_skirt(view, figure.up, _in_skirt(figure.fit, more))
         if skirt is not None:
             correspondence = legs
         else:
-            figure = _figure(template, correspondence, pack, figure.fit)
+            figure = _figure(template, correspondence, long_hair, pack, figure.fit)
+    if long_hair is not None:
+        hair = make_hair(photo, correspondence, long_hair, figure.vertices, figure.up, figure.fit.camera)
+        if hair is None:
+            figure = replace(figure, displacement=clothe(figure.fit, correspondence))
+        else:
+            correspondence = _without_hair(correspondence)
+            more = [(other, _without_hair(seen)) for other, seen in more]
     if texture is None:
         partial = take_texture(template, ((photo, correspondence), *more), texture_size)
         texture = fill_texture(template, partial) if completion is None else completion.complete(template, partial)
-    return Avatar(figure.template, figure.fit, figure.displacement, texture, skirt)
+    return Avatar(figure.template, figure.fit, figure.displacement, texture, skirt, hair)
 
 
 def _figure(
-    template: Template, correspondence: Correspondence, pack: Pack | None, before: BodyFit | None = None
+    template: Template,
+    correspondence: Correspondence,
+    long_hair: Bool[np.ndarray, "height width"] | None,
+    pack: Pack | None,
+    before: BodyFit | None = None,
 ) -> Figure:
-    """The body that a map shows, clothed; from another fit of the same person on, unless that leads nowhere."""
-    fit = None if before is None else fit_body(correspondence, pack, start=before.state)
+    """The body that a map shows, clothed but for long hair; from another fit of the same person on, unless that leads
+    nowhere."""
+    seen = correspondence if long_hair is None else _without(correspondence, hanging(correspondence, long_hair))
+    fit = None if before is None else fit_body(seen, pack, start=before.state)
     if fit is None or fit.spread > _LOST:
-        fit = fit_body(correspondence, pack)
-    return Figure(template, fit, clothe(fit, correspondence))
+        fit = fit_body(seen, pack)
+    bare = correspondence if long_hair is None else _without(correspondence, long_hair)
+    return Figure(template, fit, clothe(fit, bare))
+
+
+def _without_hair(correspondence: Correspondence) -> Correspondence:
+    """Without long hair that lies over what else the photo would show."""
+    region = hair_region(correspondence)
+    return correspondence if region is None else _without(correspondence, hanging(correspondence, region))
 
 
 def _skirt_region(correspondence: Correspondence) -> Bool[np.ndarray, "height width"] | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from apps.rerender import hair, skirt
 from apps.rerender.avatar import Avatar
-from apps.rerender.skirt import FACES, UV
 from bodymap.errors import UserError
 from bodymap.files import atomic_path
 
@@ -34,7 +34,7 @@ def check_export(path: Path) -> None:
 
 
 def write_mesh(path: Path, avatar: Avatar, vertices: Float[np.ndarray, "vertex=13380 xyz=3"]) -> None:
-    """Writes the surface with its texture, and the skirt as a mesh of its own.
+    """Writes the surface with its texture, skirt and long hair as meshes of their own.
 
     Vertices on UV seams are doubled, the mouth's inside is left out.
     """
@@ -47,22 +47,26 @@ def write_mesh(path: Path, avatar: Avatar, vertices: Float[np.ndarray, "vertex=1
     uv = t.uv.cpu().numpy()[pairs[:, 1]]
     colour = (avatar.texture.colour * 255).round().byte().cpu().numpy()
     scene = trimesh.Scene({"person": _mesh((vertices - avatar.pivot)[pairs[:, 0]], index.reshape(-1, 3), uv, colour)})
-    if avatar.skirt is not None:
-        cloth = (avatar.skirt.cloth * 255).round().astype(np.uint8)
-        scene.add_geometry(
-            _mesh(avatar.skirt.about(vertices) - avatar.pivot, FACES, UV[:, ::-1], cloth), geom_name="skirt"
-        )
+    for name, shell, of in (("skirt", avatar.skirt, skirt), ("hair", avatar.hair, hair)):
+        if shell is not None:
+            picture = (shell.picture * 255).round().astype(np.uint8)
+            mesh = _mesh(shell.about(vertices) - avatar.pivot, of.FACES, of.UV[:, ::-1], picture)
+            scene.add_geometry(mesh, geom_name=name)
     with atomic_path(path) as temporary:
         scene.export(temporary, file_type="glb")
 
 
 def _mesh(vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, colour: np.ndarray):
-    """One textured mesh; ``uv`` counts v downwards, trimesh upwards."""
+    """One textured mesh, cut out where its colours are transparent; ``uv`` counts v downwards, trimesh upwards."""
     import trimesh
     from PIL import Image
 
     material = trimesh.visual.material.PBRMaterial(
-        baseColorTexture=Image.fromarray(colour), roughnessFactor=0.9, metallicFactor=0.0, doubleSided=True
+        baseColorTexture=Image.fromarray(colour),
+        roughnessFactor=0.9,
+        metallicFactor=0.0,
+        doubleSided=True,
+        alphaMode="MASK" if colour.shape[-1] == 4 else "OPAQUE",
     )
     visual = trimesh.visual.TextureVisuals(uv=np.stack([uv[:, 0], 1 - uv[:, 1]], 1), material=material)
     return trimesh.Trimesh(vertices * _GLTF, faces, visual=visual, process=False)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
+from apps.rerender.shell import rigid, unprojected
 from apps.rerender.skirt_cloth import all_round, seen_on
 from bodymap.people.anatomy import template
 from bodymap.rendering.camera import clip_from_world
@@ -105,7 +106,7 @@ class Skirt:
         hips: the template vertices that the tube turns with, and where the photo has them.
         centre: (levels, 2) of each level's cross-section, in the frame.
         offset: (levels, around, 3) of the vertices: from the centre, right and away; and down from the origin.
-        cloth: all the way round from the middle of the back, top to hem, [0, 1].
+        picture: the cloth, all the way round from the middle of the back, top to hem, [0, 1].
     """
 
     frame: Float[np.ndarray, "3 3"]
@@ -113,13 +114,13 @@ class Skirt:
     hips: tuple[Int[np.ndarray, " hip"], Float[np.ndarray, "hip xyz=3"]]
     centre: Float[np.ndarray, "level 2"]
     offset: Float[np.ndarray, "level around 3"]
-    cloth: Float[np.ndarray, "texel texel rgb=3"]
+    picture: Float[np.ndarray, "texel texel rgb=3"]
 
     def about(self, vertices: Float[np.ndarray, "vertex xyz=3"]) -> Float[np.ndarray, "point xyz=3"]:
         """The tube about the same body, turned or posed: level by level, each round from the middle of the back, and
         closed."""
         ids, there = self.hips
-        rotation, move = _rigid(there, vertices[ids])
+        rotation, move = rigid(there, vertices[ids])
         body = ((vertices - move) @ rotation - self.origin) @ self.frame.T
         offset = self.offset.copy()
         distance = np.linalg.norm(offset[..., :2], axis=-1)
@@ -154,10 +155,10 @@ class Skirt:
         shown = face >= 0
         weight = seen.barycentric[0].numpy()[shown][..., None]
         corner = FACES[face[shown]]
-        at = (UV[corner] * weight).sum(1) * (np.array(self.cloth.shape[:2]) - 1)
+        at = (UV[corner] * weight).sum(1) * (np.array(self.picture.shape[:2]) - 1)
         colour = np.zeros((*camera.size, 3))
         rgb = np.stack(
-            [ndimage.map_coordinates(self.cloth[..., k], at.T, order=1, mode="nearest") for k in range(3)], 1
+            [ndimage.map_coordinates(self.picture[..., k], at.T, order=1, mode="nearest") for k in range(3)], 1
         )
         corners = points[len(vertices) :][corner]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -189,7 +190,7 @@ def make_skirt(view: SkirtView, up: Float[np.ndarray, " xyz=3"], more: Sequence[
 
     # -- where it hangs, on the plane that faces the camera
     cloth = _cloth(correspondence, region)
-    plane = _unprojected(camera, origin, frame)
+    plane = unprojected(camera, origin, frame)
     below = plane[..., 1][region & cloth]
     if not len(below):
         return None
@@ -243,16 +244,6 @@ def _cloth(correspondence: Correspondence, region: np.ndarray) -> Bool[np.ndarra
     layer = np.bincount(correspondence.layer[region]).argmax()
     own = (correspondence.layer == layer) & correspondence.mask & np.isin(correspondence.part, _TRUNK + _LEGS)
     return _largest(own)
-
-
-def _unprojected(camera: Camera, origin: np.ndarray, frame: np.ndarray) -> Float[np.ndarray, "height width 2"]:
-    """Metres right of and below ``origin``, of every pixel on the plane through it that faces the camera."""
-    rows, columns = np.indices(camera.size)
-    pixel = np.stack([columns + 0.5, rows + 0.5, np.ones(camera.size)], -1)
-    ray = pixel @ np.linalg.inv(camera.intrinsics.astype(float)).T
-    normal = np.cross(frame[0], frame[2])
-    point = ray * ((origin @ normal) / (ray @ normal))[..., None]
-    return (point - origin) @ frame[[0, 2]].T
 
 
 def _sides(
@@ -353,15 +344,6 @@ def _hips() -> Int[np.ndarray, " hip"]:
     return trunk[height < height.min() + 0.2]
 
 
-def _rigid(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation and move that carry the points over best (Kabsch 1976): after = before @ rotation.T + move."""
-    a, b = before.mean(0), after.mean(0)
-    u, _, v = np.linalg.svd((before - a).T @ (after - b))
-    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
-    rotation = (u @ flip @ v).T
-    return rotation, b - a @ rotation.T
-
-
 # ------------------------------------------------------------------------------------------------------------ its mesh
 def _closed(tube: Float[np.ndarray, "level around k"]) -> Float[np.ndarray, "level column k"]:
     """Each level from the middle of the back once round, which comes again at its end."""
@@ -378,7 +360,7 @@ def _faces() -> Int[np.ndarray, "face 3"]:
 
 
 def _uv() -> Float[np.ndarray, "point 2"]:
-    """Row and column of ``Skirt.cloth``, in [0, 1], of each vertex."""
+    """Row and column of ``Skirt.picture``, in [0, 1], of each vertex."""
     grid = np.meshgrid(np.linspace(0, 1, _LEVELS), np.linspace(0, 1, _AROUND + 1), indexing="ij")
     return np.stack(grid, -1).reshape(-1, 2)
 

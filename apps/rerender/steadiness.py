@@ -22,8 +22,8 @@ def flicker(avatar: Avatar, bodies: Sequence[Float[np.ndarray, "vertex=13380 xyz
     """The median difference over all pairs of neighbouring frames and all their pixels, in [0, 255].
 
     Compared are pixels whose surface point is seen in both frames, by the mean over the channels. The next frame is
-    looked up bilinearly where that point has gone, which alone makes sharp texture differ a little. What a skirt covers
-    is left out.
+    looked up bilinearly where that point has gone, which alone makes sharp texture differ a little. What a skirt or
+    long hair covers is left out.
 
     Args:
         bodies: the film's posed surfaces, at least two.  size: longer side of the frames.
@@ -34,8 +34,8 @@ def flicker(avatar: Avatar, bodies: Sequence[Float[np.ndarray, "vertex=13380 xyz
     for body in bodies:
         rgb, alpha = render_rgba(avatar, body, camera)
         shown = draw(body, camera)
-        if avatar.skirt is not None:
-            shown.mask[avatar.skirt.over(body, camera)[0]] = False
+        for shell in avatar.shells:
+            shown.mask[shell.over(body, camera)[0]] = False
         frame = np.concatenate([rgb, alpha], -1).astype(np.float32), shown, body
         if before is not None:
             (old, seen, _), (new, now, _) = before, frame

@@ -73,8 +73,8 @@ def render_rgba(
     was_seen = (avatar.texture.origin == SEEN).float()[..., None]
     texture = torch.cat([avatar.texture.colour, was_seen], -1)
     values = texture_to_image(avatar.template, texture, seen, smooth=0).values
-    if avatar.skirt is not None:
-        covered, colours = avatar.skirt.over(vertices, fine)
+    for shell in avatar.shells:
+        covered, colours = shell.over(vertices, fine)
         values[covered, :3] = torch.from_numpy(colours[covered]).to(values)
         seen.mask[covered] = True
     weight = torch.from_numpy(seen.mask).float()[..., None]

@@ -11,12 +11,12 @@ from support.mapped import of_sample
 import apps.rerender.avatar as making
 from apps.rerender.avatar import make_avatar
 from apps.rerender.export import write_mesh
+from apps.rerender.shell import rigid
 from apps.rerender.skirt import (
     _AROUND,
     _FREE,
     FACES,
     SkirtView,
-    _rigid,
     _section,
     _waist_down,
     make_skirt,
@@ -157,7 +157,7 @@ def test_cross_sections_of_a_cylinder_are_circles():
 def test_rigid_motion_is_found():
     points = np.random.default_rng(0).normal(size=(30, 3))
     rotation = rotation_vector(np.array([0.5, -0.2, 0.9]))
-    found, move = _rigid(points, points @ rotation.T + [1, 2, 3])
+    found, move = rigid(points, points @ rotation.T + [1, 2, 3])
     assert np.allclose(found, rotation) and np.allclose(move, [1, 2, 3])
 
 
@@ -188,12 +188,12 @@ def test_the_back_is_another_photos_if_there_is_one():
     assert magenta(made, 180) > 0.5
     assert magenta(made, 0) < 0.02
     # without it the back is the front's mirror image, and the front is the same
-    alone = avatar().skirt.cloth
+    alone = avatar().skirt.picture
     width = alone.shape[1]
     assert np.array_equal(alone[:, : width // 4], alone[:, width // 4 : width // 2][:, ::-1])
     middle = slice(3 * width // 8, 5 * width // 8)
     assert np.abs(alone.mean((0, 1)) - alone[:, middle].mean((0, 1))).max() < 0.05
-    assert np.abs(made.skirt.cloth[:, middle] - alone[:, middle]).mean() < 0.02
+    assert np.abs(made.skirt.picture[:, middle] - alone[:, middle]).mean() < 0.02
 
 
 def test_where_none_can_be_built_the_texture_is_made_once(monkeypatch):

@@ -1,0 +1,35 @@
+"""What the shells about a body share: the plane that a photo's outlines are measured on, and moving with a bone."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from bodymap.types import Camera
+
+
+def unprojected(
+    camera: Camera, origin: Float[np.ndarray, " xyz=3"], frame: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "height width 2"]:
+    """Metres right of and below ``origin``, of every pixel on the plane through it that faces the camera.
+
+    Args:
+        frame: rows right in the picture, away from the camera, down: unit, of the camera's space.
+    """
+    rows, columns = np.indices(camera.size)
+    pixel = np.stack([columns + 0.5, rows + 0.5, np.ones(camera.size)], -1)
+    ray = pixel @ np.linalg.inv(camera.intrinsics.astype(float)).T
+    normal = np.cross(frame[0], frame[2])
+    point = ray * ((origin @ normal) / (ray @ normal))[..., None]
+    return (point - origin) @ frame[[0, 2]].T
+
+
+def rigid(
+    before: Float[np.ndarray, "point xyz=3"], after: Float[np.ndarray, "point xyz=3"]
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, " xyz=3"]]:
+    """Rotation and move that carry the points over best (Kabsch 1976): after = before @ rotation.T + move."""
+    a, b = before.mean(0), after.mean(0)
+    u, _, v = np.linalg.svd((before - a).T @ (after - b))
+    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
+    rotation = (u @ flip @ v).T
+    return rotation, b - a @ rotation.T
