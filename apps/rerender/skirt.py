@@ -235,7 +235,7 @@ def make_skirt(view: SkirtView, up: Float[np.ndarray, " xyz=3"], more: Sequence[
         tube = blank.about(other.vertices).reshape(surface.shape)
         views.append(seen_on(tube, other.photo, _cloth(other.correspondence, other.region), other.camera))
     picture = all_round(views)
-    return None if picture is None else replace(blank, cloth=picture)
+    return None if picture is None else replace(blank, picture=picture)
 
 
 # -------------------------------------------------------------------------------------------------------- its outline
