@@ -26,13 +26,24 @@ from apps.rerender.view import render_rgba
 from bodymap.errors import UserError
 from bodymap.fitting.picture import draw
 from bodymap.people import PeopleConfig, sample
-from bodymap.people.config import CameraConfig, PoseConfig, SceneConfig
+from bodymap.people.config import CameraConfig, OutfitConfig, PoseConfig, SceneConfig
 from bodymap.people.skinning import rotation_vector
 from bodymap.types import LAYER_NAMES, PART_NAMES, LayerMaps
 
 LOWER = LAYER_NAMES.index("lower")
 CONFIG = PeopleConfig(
     size=(288, 216),
+    outfit=OutfitConfig(
+        kind={"separates": 1.0},
+        jacket=0,
+        bag=0,
+        held=0,
+        scarf=0,
+        hat=0,
+        pattern=0,
+        worn={},
+        legwear={"none": 1.0},
+    ),  # fmt: skip
     scene=SceneConfig(bystander=0, occluder=0, distractor=0, nobody=0),
     camera=CameraConfig(facing={"front": 1.0}, framing={"full": 1.0}, facing_spread=5.0, steep=0, roll=0, distortion=0),
     pose=PoseConfig(pack=0, procedural=1, procedural_kind={"stand": 1.0}, arms={"down": 1.0}, joint_noise=0.2),
@@ -125,6 +136,7 @@ def test_a_photo_of_little_but_a_skirt_is_fitted_whole():
     rows = np.flatnonzero(region.any(1))
     mask = np.zeros_like(map_.mask)
     mask[rows[0] : rows[-1] + 6] = map_.mask[rows[0] : rows[-1] + 6]
+    mask &= np.logical_or.accumulate(region, 1) & np.logical_or.accumulate(region[:, ::-1], 1)[:, ::-1]  # no arms
     assert skirt_region(replace(map_, mask=mask)) is not None
     made = make_avatar(photo, replace(map_, mask=mask), texture_size=128)
     assert made.skirt is None
@@ -177,6 +189,8 @@ def test_the_back_is_another_photos_if_there_is_one():
     region = skirt_region(back_map)
     rows = np.flatnonzero(region.any(1))
     stripe = region & (abs(np.arange(len(region))[:, None] - rows.mean()) < 0.15 * len(rows))
+    columns = np.flatnonzero(stripe.any(0))
+    stripe &= abs(np.arange(region.shape[1]) - columns.mean()) < 0.3 * len(columns)  # its ends are seen from in front
     striped[stripe] = (255, 0, 255)
     made = make_avatar(photo, map_, texture_size=128, more=[(striped, back_map)])
 
