@@ -190,7 +190,8 @@ class Runner:
         if training.kind == "bodymap":
             return BodyMapTask(*parts, **how)
         start = load(self.settings.weights, self.template.code_version).tensors
-        return BaselineTask(training.kind, *parts, start=start, **how)
+        normals = data.training_normals(self.settings, self.say) if training.kind == "simpose" else None
+        return BaselineTask(training.kind, *parts, start=start, normals=normals, **how)
 
     def _densify(self, config: Any, folder: Path) -> None:
         from bodymap.data.densepose import AnnotatedPeople

@@ -73,6 +73,8 @@ class Augment:
         }
         result["image"] = _take_image(image, points, matrix, draws, ghost)
         result = expand(result)
+        if "normal" in result:
+            result["normal"] = _turn_normals(result["normal"], matrix, torch.from_numpy(flip))
         if self.tables[""][0].device != image.device:
             self.tables = {name: tuple(t.to(image.device) for t in both) for name, both in self.tables.items()}
         result = mirror_truth(result, torch.from_numpy(flip), self.tables)
@@ -226,7 +228,24 @@ def mirror_truth(
         batch[corners_name] = batch[corners_name].index_copy(0, rows, corners)
     if "facing" in batch:
         batch["facing"] = batch["facing"].index_copy(0, rows, -batch["facing"][rows])
+    if "normal" in batch:
+        across = batch["normal"].new_tensor([-1, 1, 1])
+        batch["normal"] = batch["normal"].index_copy(0, rows, batch["normal"][rows] * across)
     return batch
+
+
+def _turn_normals(
+    normal: Float[Tensor, "batch height width xyz=3"], matrix: Float[Tensor, "batch 2 2"], flip: Bool[Tensor, " batch"]
+) -> Float[Tensor, "batch height width xyz=3"]:
+    """Normals turn with the picture about the camera's axis; mirroring is ``mirror_truth``'s.
+
+    Scale and stretch change the camera, not how the surface lies: they leave normals as they are.
+    """
+    axes = matrix / torch.linalg.vector_norm(matrix, dim=1, keepdim=True)  # of the output, in the source
+    across = torch.where(flip.to(axes.device), -1.0, 1.0)[:, None] * axes[:, :, 0]
+    x, y, z = normal.unbind(-1)
+    along = lambda axis: axis[:, 0, None, None] * x + axis[:, 1, None, None] * y  # noqa: E731
+    return torch.stack([along(across), along(axes[:, :, 1]), z], -1)
 
 
 def flip_batch(batch: Batch, mirror: Mirror) -> Batch:
