@@ -3,28 +3,31 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.densepose import template_adapter
 from support.ellipse import SIZE, ellipse
 
 from bodymap import evaluate
 from bodymap.ablation import measures
 from bodymap.ablation.baselines import HEADS, build_baseline
 from bodymap.ablation.data import Settings, open_folder
-from bodymap.ablation.registry import TABLES, Row
-from bodymap.ablation.running import CONFIGS
+from bodymap.ablation.registry import TABLES, TRAININGS, Row, find_tables
+from bodymap.ablation.running import CONFIGS, Runner
 from bodymap.data.shards import ShardSettings, write_shards
 from bodymap.errors import UserError
 from bodymap.surface import load_template, points
 from bodymap.task import BodyMapTask
+from bodymap.weights import load as load_weights
 
 TINY = f"""base: {CONFIGS / "tiny.yaml"}
 task: {{stage: bodymap, appearance_start: cse, pixels: 200, geodesic_pixels: 32, pairs: 4}}
 augment: {{size: [64, 32]}}
-train: {{batch_size: 2, preview_minutes: 0}}
+train: {{batch_size: 2, preview_minutes: 0, log_steps: 1}}
 """
 
 
@@ -156,8 +159,6 @@ def test_masks_that_are_given(template, tmp_path):
 
 
 def ellipse_of_a_pixel(sample):
-    from dataclasses import replace
-
     small = np.zeros_like(sample.foreground)
     small[30, 20] = True
     return replace(sample, foreground=small)
@@ -270,3 +271,36 @@ def test_every_measure_has_its_columns():
         figures = samples[table.measure]
         assert all(measures.figure(figures, column, table.measure) >= 0.5 for column in table.columns)
         assert measures.extras(figures, table.measure)
+
+
+METHODS = {row.training for row in find_tables(["2"])[0].rows if row.training}
+LOSSES = {"classification", "silhouette", "geodesic", "consistency"}
+
+
+@pytest.mark.parametrize("name", [name for name in TRAININGS if name not in METHODS])
+def test_every_other_row_trains(name, inputs, tmp_path, monkeypatch):
+    """Those of table 2 are trained above: the network that it names, by the losses that it names, from the weights."""
+    training = TRAININGS[name]
+    small = ("data.size=[64,64]", "augment.size=[64,32]", "train.batch_size=2", "train.log_steps=1")
+    if training.data != "people":
+        monkeypatch.setitem(TRAININGS, name, replace(training, base="tiny", overrides=(*training.overrides, *small)))
+    template_adapter().save(tmp_path / "adapter.npz")
+    given = dict(zip(inputs[1::2], inputs[2::2], strict=True))
+    settings = Settings(
+        tmp_path / "t", minutes=None, steps=2, people=2, weights=given["--weights"], config=given["--config"],
+        shards=given["--shards"], adapter=str(tmp_path / "adapter.npz"), device="cpu",
+    )  # fmt: skip
+    weights, cost = Runner(settings, lambda text: None).train(name)
+    assert cost["steps"] == 2 and cost["samples"] == 4
+    before, after = load_weights(given["--weights"]), load_weights(weights)
+    coarse = [name for name in before.tensors if name.startswith("cse.")]
+    kept = [torch.equal(after.tensors[name], before.tensors[name]) for name in coarse]
+    assert coarse and (all(kept) if training.data == "people" else not all(kept))
+    for override in training.overrides:
+        stream, _, kind = override.partition(".kind=")
+        assert not kind or after.config["model"][stream.removeprefix("model.")]["kind"] == kind
+    said = [json.loads(line) for line in (tmp_path / "t" / "runs" / name / "journal.jsonl").read_text().splitlines()]
+    figures = next(entry["figures"] for entry in said if entry["kind"] == "step")
+    assert all(np.isfinite(value) for value in figures.values())
+    left_out = {"cls": LOSSES - {"classification"}, "sil": {"geodesic", "consistency"}, "geo": {"consistency"}}
+    assert LOSSES - set(figures) == left_out.get(name, set())
