@@ -12,12 +12,11 @@ import torch
 
 from bodymap.data.augment import (
     Augment,
-    flip_batch,
-    mirror_truth,
     source_points,
     take_nearest,
 )
 from bodymap.data.batch import expand
+from bodymap.data.mirror import flip_batch, mirror_truth
 from bodymap.data.settings import AugmentConfig, no_augmentation
 from bodymap.errors import UserError
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from bodymap.data.augment import Augment, flip_batch
+from bodymap.data.augment import Augment
 from bodymap.data.batch import expand, stack
+from bodymap.data.mirror import flip_batch
 from bodymap.data.normals import WithNormals, write_normals
 from bodymap.data.settings import no_augmentation
 from bodymap.data.shards import ShardSettings, write_shards
