@@ -153,22 +153,7 @@ class BodyMapTask:
     def batch_source(self):
         from bodymap.training.loader import Loader
 
-        if self.data.densepose:
-            from bodymap.data.densepose import AnnotatedPeople
-
-            dataset: Any = AnnotatedPeople(self.data.densepose, self.data.size, self.template)
-        elif self.data.shards:
-            from bodymap.data.shards import ShardDataset
-
-            dataset = ShardDataset(self.data.shards)
-        else:
-            from bodymap.data.synthetic import Shots, SyntheticPeople
-
-            dataset = SyntheticPeople(
-                self.data.pack, self.data.size, self.data.seed, self.data.views_per_person, split="train"
-            )
-            if self.data.render == "device" or (self.data.render == "auto" and torch.cuda.is_available()):
-                dataset = Shots(dataset)
+        dataset = self.dataset()
         return Loader(
             dataset,
             getattr(dataset, "collate", stack),
@@ -178,6 +163,24 @@ class BodyMapTask:
             seed=self.seed,
             workers=self.workers,
         )
+
+    def dataset(self) -> Any:
+        """Index -> compact sample, or what ``Loader`` makes samples of."""
+        if self.data.densepose:
+            from bodymap.data.densepose import AnnotatedPeople
+
+            return AnnotatedPeople(self.data.densepose, self.data.size, self.template)
+        if self.data.shards:
+            from bodymap.data.shards import ShardDataset
+
+            return ShardDataset(self.data.shards)
+        from bodymap.data.synthetic import Shots, SyntheticPeople
+
+        people = SyntheticPeople(
+            self.data.pack, self.data.size, self.data.seed, self.data.views_per_person, split="train"
+        )
+        on_device = self.data.render == "device" or (self.data.render == "auto" and torch.cuda.is_available())
+        return Shots(people) if on_device else people
 
     def losses(self, batch: Batch, progress: Any = None) -> dict[str, Tensor]:
         """Every term, weighted; see LossWeights."""

@@ -125,6 +125,16 @@ def training_people(settings: Settings, size: tuple[int, int], views: int, say: 
     return str(folder)
 
 
+def training_normals(settings: Settings, say: Callable[[str], None]) -> str:
+    """A folder of the normals of ``training_people``'s pictures, which must be there; made on the first call."""
+    from bodymap.data.normals import write_normals
+
+    folder = settings.folder / "normals"
+    people = settings.shards or str(settings.folder / "people")
+    write_normals(people, settings.pack, folder, lambda text: say(f"normals of {people}: {text}"))
+    return str(folder)
+
+
 def annotated_set(settings: Settings, which: str, say: Callable[[str], None]) -> tuple[str, str]:
     """(annotations, pictures) of DensePose-COCO's format: the given test set, else one of our engine, shifted.
 

@@ -146,6 +146,8 @@ class Runner:
         return folder / "weights", own_json(done)
 
     def _config(self, training: Training) -> Any:
+        import torch
+
         from bodymap.config import load_config
         from bodymap.train import Config
 
@@ -154,12 +156,15 @@ class Runner:
         path = path or CONFIGS / f"{training.base}.yaml"
         if not path.is_file():
             raise UserError(f"{path} is missing; run from a checkout of the repository, or name a file with --config.")
+        gpu = settings.device != "cpu" and torch.cuda.is_available()
         overrides = [
             f"train.steps={settings.steps or 'null'}",
             f"train.max_minutes={'null' if settings.steps else settings.minutes}",
             f"train.seed={settings.seed}",
             "train.tensorboard=false",
             *(["train.device=cpu"] if settings.device == "cpu" else []),
+            # rows of a folder may be trained on different processors, and only some have bfloat16
+            *([] if gpu else ["train.precision=float32"]),
             *training.overrides,
         ]
         config = load_config(Config, path, overrides)
@@ -190,7 +195,8 @@ class Runner:
         if training.kind == "bodymap":
             return BodyMapTask(*parts, **how)
         start = load(self.settings.weights, self.template.code_version).tensors
-        return BaselineTask(training.kind, *parts, start=start, **how)
+        normals = data.training_normals(self.settings, self.say) if training.kind == "simpose" else None
+        return BaselineTask(training.kind, *parts, start=start, normals=normals, **how)
 
     def _densify(self, config: Any, folder: Path) -> None:
         from bodymap.data.densepose import AnnotatedPeople

@@ -1,15 +1,14 @@
 """Augmentation: mild, seeded changes of pictures together with their truth, on any device.
 
 Every sample's random numbers come from (seed, its slot) alone, never from its neighbours in the batch or from a worker.
-All of it is plain torch: kornia would do the warps as well, but GPU machines often lack it, and it cannot mirror our
-truth (left becomes right on the template, not only on the picture).
+The paper's changes: upper-body crops and rotation (``_placement``), hue and saturation (``_colour``), occlusion
+(``_cutouts``, and things in front of people by ``bodymap.people.scene``), crowds (further people, by the same).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,24 +17,27 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from bodymap.data.batch import Batch, expand
+from bodymap.data.mirror import Mirror, mirror_truth, turn_normals
 from bodymap.data.settings import AugmentConfig
 from bodymap.people.film.blur import gaussian_blur
+
+# Why not kornia, which the project has. Machines with GPUs often lack it, and training must run there. Beside it (0.9,
+# one CPU core, ms a view of 224 x 160 from 256 x 192; all of this module: 5.6, where a training step takes over 100):
+#   hue, saturation, brightness, contrast  0.3, kornia 1.9: it goes to HSV and back twice, ours is one matrix a sample
+#   blur                                   0.23, kornia 0.37; equal to 1e-6
+#   occlusion                              0.1, kornia 0.2
+#   warp of the picture                    1.5, kornia 0.7 without smoothing where it shrinks and without our edges;
+#                                          inside equal to 1e-4 (tests hold both equalities)
+#   warp of the truth                      0.8, kornia 0.4 with all maps as float32; it cannot mirror them: left becomes
+#                                          right on the template, not only on the picture
+# Its ready-made augmentations draw for the whole batch from torch's global generator: the same sample looks different
+# in a batch of another size, and a run that goes on would not repeat what it did.
 
 # Value outside the picture for each kind of map; 0 for all others
 OUTSIDE = {"triangle": -1, "part": -1}
 
 # RGB <-> YIQ: turning the IQ plane is turning the hue at equal luma
 _YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], dtype=torch.float64)
-
-
-class Mirror(Protocol):
-    """The template's left-right symmetry; ``bodymap.surface.Template`` has it.
-
-    Corner k of triangle f corresponds to corner mirror_corner[f, k] of triangle mirror_triangle[f].
-    """
-
-    mirror_triangle: Int[Tensor, " face"]
-    mirror_corner: Int[Tensor, "face corner=3"]
 
 
 class Augment:
@@ -73,6 +75,8 @@ class Augment:
         }
         result["image"] = _take_image(image, points, matrix, draws, ghost)
         result = expand(result)
+        if "normal" in result:
+            result["normal"] = turn_normals(result["normal"], matrix, torch.from_numpy(flip))
         if self.tables[""][0].device != image.device:
             self.tables = {name: tuple(t.to(image.device) for t in both) for name, both in self.tables.items()}
         result = mirror_truth(result, torch.from_numpy(flip), self.tables)
@@ -192,51 +196,6 @@ def _pixels_of(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]
 def _take(values: Tensor, pixels: Tensor, inside: Tensor, outside: float) -> Tensor:
     taken = values.flatten(0, 2).index_select(0, pixels.flatten()).unflatten(0, pixels.shape)
     return taken.masked_fill_(~inside.reshape(*inside.shape, *(1 for _ in values.shape[3:])), outside)
-
-
-def mirror_truth(
-    batch: Batch,
-    flip: Bool[Tensor, " batch"],
-    tables: Mapping[str, tuple[Int[Tensor, " face"], Int[Tensor, "face corner=3"]]],
-) -> Batch:
-    """The truth of mirrored pictures for the samples where ``flip`` is set: left and right change on the template.
-
-    Only the values change, the pixels are mirrored by the warp (or by ``flip_batch``). Maps may carry a prefix
-    ("upper_triangle" with "upper_barycentric").
-
-    Args:
-        tables: ``mirror_triangle`` and ``mirror_corner`` of the surface of each prefix; "": of all others.
-    """
-    rows = flip.cpu().nonzero()[:, 0].to(batch["image"].device)
-    if len(rows) == 0:
-        return batch
-    batch = dict(batch)
-    for name in [name for name in batch if name.endswith("triangle")]:
-        prefix = name.removesuffix("triangle")
-        corners_name = prefix + "barycentric"
-        table = tables.get(prefix.rstrip("_"), tables[""])
-        mirror_triangle, mirror_corner = (part.to(rows.device) for part in table)
-        triangle, corners = batch[name][rows], batch[corners_name][rows]
-        known = triangle >= 0
-        faces = triangle[known]
-        order = mirror_corner[faces]
-        triangle[known] = mirror_triangle[faces]
-        corners[known] = torch.zeros_like(corners[known]).scatter_(-1, order, corners[known])
-        batch[name] = batch[name].index_copy(0, rows, triangle)
-        batch[corners_name] = batch[corners_name].index_copy(0, rows, corners)
-    if "facing" in batch:
-        batch["facing"] = batch["facing"].index_copy(0, rows, -batch["facing"][rows])
-    return batch
-
-
-def flip_batch(batch: Batch, mirror: Mirror) -> Batch:
-    """A Batch mirrored left to right, pixels and truth; twice gives the batch back exactly."""
-    flipped = {
-        name: value.flip(-1) if name == "image" else value.flip(2) if value.ndim >= 3 else value
-        for name, value in batch.items()
-    }
-    everything = torch.ones(len(batch["image"]), dtype=torch.bool)
-    return mirror_truth(flipped, everything, {"": (mirror.mirror_triangle, mirror.mirror_corner)})
 
 
 def _take_image(image: Tensor, points: Tensor, matrix: Tensor, draws: _Draws, ghost: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ Photographs are known in part only. Triangle -1 on the foreground: somebody's pi
 people have none. Layer UNKNOWN: the person, in who knows what layer. Layer UNJUDGED: not for any loss to look at.
 With pseudo-truth there is also trust (H, W) uint8, in 1/255; as a Batch (B, H, W) float32 in [0, 1]: what a known pixel
 counts in the losses on points.
+Where normals were asked for (``bodymap.data.normals``) there is normal (H, W, 3) int8, in 1/127; as a Batch
+(B, H, W, 3) float32, unit up to rounding, camera axes, 0 outside.
 """
 
 from __future__ import annotations
@@ -82,15 +84,22 @@ def expand(batch: Batch) -> Batch:
             corners *= (triangle >= 0)[..., None]
         places |= {name: triangle, corners_name: corners}
     layer = batch["layer"].long()
-    trust = batch.get("trust")
     return {
         **batch,
-        **({} if trust is None else {"trust": trust.float().div_(255) if trust.dtype == torch.uint8 else trust}),
+        **_unscaled(batch, "trust", torch.uint8, 255),
+        **_unscaled(batch, "normal", torch.int8, 127),
         "image": image.contiguous(),
         "foreground": layer > 0,
         **places,
         "layer": layer,
     }
+
+
+def _unscaled(batch: Batch, name: str, stored: torch.dtype, one: int) -> Batch:
+    """An optional map as float32, where it is there and still as it is stored."""
+    if name not in batch:
+        return {}
+    return {name: batch[name].float().div_(one) if batch[name].dtype == stored else batch[name]}
 
 
 def collate(samples: Sequence[Sample | Compact]) -> Batch:

@@ -12,12 +12,11 @@ import torch
 
 from bodymap.data.augment import (
     Augment,
-    flip_batch,
-    mirror_truth,
     source_points,
     take_nearest,
 )
 from bodymap.data.batch import expand
+from bodymap.data.mirror import flip_batch, mirror_truth
 from bodymap.data.settings import AugmentConfig, no_augmentation
 from bodymap.errors import UserError
 
@@ -317,3 +316,32 @@ def test_fast_enough(template):
         assert (time.thread_time() - began) / 36 < 0.045  # 15 ms is the aim on an idle core
     finally:
         torch.set_num_threads(threads)
+
+
+def test_kornia_warps_and_blurs_alike(template):
+    """Ours is kept for what kornia lacks (see the module); where both do the same, the answer is the same."""
+    from kornia.filters import gaussian_blur2d
+    from kornia.geometry.transform import warp_affine
+
+    from bodymap.people.film.blur import gaussian_blur
+
+    batch = drawn(template, count=4)
+    augment = Augment(only(SIZE, scale=(0.6, 0.9), rotation=0.5, rotation_share=1.0, flip_share=0.5), template)
+    seen = []
+    place = augment._placement
+    augment._placement = lambda *given: seen.append(place(*given)) or seen[-1]
+    ours = augment(batch, torch.arange(4))["image"]
+    centre, matrix = seen[0]
+    inverse = torch.linalg.inv(matrix)
+    # pixel centres are whole numbers there
+    half = torch.tensor([SIZE[1] / 2, SIZE[0] / 2]) - 0.5
+    shift = half - (inverse @ (centre - 0.5)[:, :, None])[:, :, 0]
+    theirs = warp_affine(batch["image"], torch.cat([inverse, shift[:, :, None]], 2), SIZE, padding_mode="zeros")
+    inside = warp_affine(torch.ones(4, 1, *SIZE), torch.cat([inverse, shift[:, :, None]], 2), SIZE)[:, 0] > 0.999
+    assert inside.float().mean() > 0.7 and (ours - theirs).abs().amax(1)[inside].max() < 1e-3
+
+    noise = torch.rand(2, 3, 40, 30)
+    sigma = torch.tensor([[0.7, 0.7], [1.4, 1.4]])
+    for n, size in ((0, 7), (1, 11)):
+        expected = gaussian_blur2d(noise[n : n + 1], (size, size), sigma[n : n + 1], border_type="replicate")
+        torch.testing.assert_close(gaussian_blur(noise, sigma[:, 0].tolist())[n : n + 1], expected, rtol=0, atol=1e-5)

@@ -10,7 +10,7 @@ SIZE = (64, 48)
 
 
 def ellipse(template, seed, facing=0.0, pieces=()):
-    """A picture of noise in which an ellipse shows random surface points."""
+    """A picture of noise in which an ellipse shows random surface points, and the normals of a ball."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     foreground = ((rows - 32) / 24) ** 2 + ((columns - 24 + seed % 3) / 12) ** 2 < 1
@@ -20,6 +20,8 @@ def ellipse(template, seed, facing=0.0, pieces=()):
     part = np.full(SIZE, -1, np.int16)
     inside = torch.from_numpy(triangle[foreground]).long(), torch.from_numpy(barycentric[foreground])
     part[foreground] = points.part(template, *inside).numpy()
+    right, down = (columns - 24 + seed % 3) / 12, (rows - 32) / 24
+    normal = np.stack([right, down, -np.sqrt(np.maximum(1 - right**2 - down**2, 0))], -1) * foreground[..., None]
     return Sample(
         image=rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8),
         foreground=foreground,
@@ -27,7 +29,7 @@ def ellipse(template, seed, facing=0.0, pieces=()):
         barycentric=barycentric,
         part=part,
         layer=np.where(foreground, LAYER_NAMES.index("upper"), 0).astype(np.int8),
-        normal=np.zeros((*SIZE, 3), np.float32),
+        normal=normal.astype(np.float32),
         instance=foreground.astype(np.int8),
         camera=Camera(np.eye(3, dtype=np.float32), np.eye(4, dtype=np.float32), SIZE),
         facing=facing,
