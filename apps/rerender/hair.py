@@ -26,7 +26,7 @@ from bodymap.types import LAYER_NAMES, PART_NAMES, Camera, Correspondence
 _HAIR = LAYER_NAMES.index("hair")
 _HEAD = PART_NAMES.index("head")
 _ABOUT = tuple(k for k, name in enumerate(PART_NAMES) if name in ("head", "neck") or name.startswith("torso"))
-_LEAST = 0.008  # of the person: less hair is not worth a shell
+_LEAST, _FEWEST = 0.008, 40  # of the person, and pixels: less hair is not worth a shell
 # Hair is long if some of it (not a lock only) hangs about as low as the chin; a head without a face seems longer
 _LOCKS, _LONG, _LONG_BEHIND, _FACELESS = 0.97, 0.92, 1.08, 0.2
 _LEVELS, _AROUND = 64, 96  # of the mesh
@@ -35,6 +35,7 @@ _TALL, _WIDE = 224, 384  # of the picture, texels
 _ANGLE = 2 * np.pi * np.arange(_AROUND) / _AROUND
 _SLAB = 0.012  # metres above and below a level that belong to its cross-section
 _ROUND = 0.09  # radius of the crown, metres
+_FULL = 0.03  # metres below the top of the head from which on its cross-sections are full
 _THICK = 0.009  # metres of hair on the head
 _CUT = 0.02  # metres that it stands above a head whose crown is not in the picture
 _NAPE = 0.25  # of the head's height from below: there ends the hair behind it
@@ -55,7 +56,7 @@ def hair_region(correspondence: Correspondence) -> Bool[np.ndarray, "height widt
     """Where the photo shows long hair; None: it is short, or too little is seen of it."""
     hair = correspondence.mask & (correspondence.layer == _HAIR)
     head = correspondence.mask & (correspondence.part == _HEAD)
-    if hair.sum() < max(_LEAST * correspondence.mask.sum(), 40) or not head.any():
+    if hair.sum() < max(_LEAST * correspondence.mask.sum(), _FEWEST) or not head.any():
         return None
     bare = head & ~hair
     faceless = bare.sum() < _FACELESS * head.sum()
@@ -155,8 +156,10 @@ def make_hair(
     top, chin = scalp[:, 2].min(), scalp[:, 2].max()
 
     region = region & ~_on_the_face(photo, correspondence, region)
+    if region.sum() < _FEWEST:
+        return None
 
-    # -- how far the hair reaches to the sides, on the plane through the head that faces the camera
+    # how far the hair reaches, on the plane through the head that faces the camera
     plane = unprojected(camera, origin, frame)[region]
     crown, tips = np.percentile(plane[:, 1], 0.3) - 0.004, np.percentile(plane[:, 1], 99.7)
     if region[0].any():  # the picture cuts it off
@@ -164,48 +167,78 @@ def make_hair(
     if not -0.1 < crown - top < 0.12 or tips - crown < 0.12:
         return None
     levels = crown + (tips - crown) * np.linspace(0, 1, _LEVELS) ** _DENSER
-    near = np.stack([_middle(body, level) for level in levels])
-    middle = ndimage.gaussian_filter1d(near, 3.0, axis=0, mode="nearest")
+    middle = np.stack([_middle(body, level) for level in levels])
+    middle = ndimage.gaussian_filter1d(middle, 3.0, axis=0, mode="nearest")
     ends, lengths = _ends(plane, levels, middle[:, 0])
-
-    # -- its cross-sections
-    between = np.where((levels < chin)[:, None], [[-np.inf, np.inf]], ends)
-    outline = np.stack([_outline(body, *level) for level in zip(levels, middle, between, strict=True)])
-    outline = _above(outline, levels, top)
-    outline = ndimage.gaussian_filter(outline, (1.5, 1.0, 0), mode=("nearest", "wrap", "nearest"))
-    half = np.ptp(outline, axis=1) / 2
-    # hair that is drawn back covers the head behind a face all the same
-    hull = middle[:, :1] + np.stack([outline[..., 0].min(1), outline[..., 0].max(1)], 1)
-    on_head = (levels < chin - _NAPE * (chin - top))[:, None]
-    ends = np.where(
-        on_head, np.stack([np.minimum(ends[:, 0], hull[:, 0]), np.maximum(ends[:, 1], hull[:, 1])], 1), ends
-    )
-    wide = np.maximum(ends[:, 1] - ends[:, 0], 0.004) / 2
-    below = np.clip((levels - crown) / _ROUND, 0, 1)  # the crown is round, however flat the topmost row of pixels
-    wide = np.minimum(wide, np.interp(crown + _ROUND, levels, wide) * np.sqrt(below * (2 - below)))
-    off = wide - half[:, 0]
-    share = outline[..., 0] / np.maximum(np.abs(outline[..., 0]).max(1, keepdims=True), 1e-6)
-    x = ends.mean(1)[:, None] + share * wide[:, None]
-    dome = np.minimum(wide / np.maximum(half[:, 0], 1e-6), 1.4)
-    behind = np.where(levels < top + 0.03, dome, 1 + _DEEP * np.clip(off, 0, 0.08) / half[:, 1])
-    # the side of the face lies closer
-    before = np.where(levels < top + _BROW * (chin - top), np.minimum(behind, dome), np.minimum(behind, 1.05))
-    face_side = np.sign(outline[..., 1]) == (-1 if facing > 0 else 1)
-    z = outline[..., 1] * np.where(face_side & (abs(facing) > _FRONT), before[:, None], behind[:, None])
-    z += middle[:, 1:]
-    # outlines were measured on the plane through the head: what lies behind it is larger than it looks there
-    rim = np.stack([np.take_along_axis(z, of[:, None], 1)[:, 0] for of in (x.argmin(1), x.argmax(1))]).mean(0)
-    larger = (1 + ndimage.gaussian_filter1d(rim, 2.0, mode="nearest") / (origin @ frame[1]))[:, None]
-    surface = np.stack([x * larger, z, np.broadcast_to(levels[:, None] * larger, x.shape)], -1)
-    surface = np.concatenate([surface, surface[:, :1]], 1)
+    surface = _surface(body, levels, middle, ends, (top, chin), facing, origin @ frame[1])
+    if surface is None:
+        return None
     points = surface @ frame + origin
 
-    rows, last = np.arange(_TALL)[:, None], on_head.sum() / _LEVELS * _TALL
-    picture = _picture(photo, correspondence, region, points, camera, rows < last, facing > _FRONT)
+    on_head = (np.arange(_TALL) < (levels < _nape(top, chin)).mean() * _TALL)[:, None]
+    picture = _picture(photo, correspondence, region, points, camera, on_head, facing > _FRONT)
     if picture is None:
         return None
     picture[..., 3] = _unseen(picture[..., 3], surface, levels, lengths, facing, towards @ frame.T, top, chin)
     return Hair((ids, vertices[ids]), points.reshape(-1, 3), picture)
+
+
+def _surface(
+    body: Float[np.ndarray, "vertex xyz=3"],
+    levels: Float[np.ndarray, " level"],
+    middle: Float[np.ndarray, "level 2"],
+    ends: Float[np.ndarray, "level side=2"],
+    head: tuple[float, float],
+    facing: float,
+    depth: float,
+) -> Float[np.ndarray, "level column xyz=3"] | None:
+    """The shell in the frame, each level once round and closed; None: the body is nowhere near.
+
+    Args:
+        middle: of head or neck at each level.  ends: of the hair.
+        head: its top and chin.  facing: cosine between face and camera.
+        depth: of the frame's origin before the camera, metres.
+    """
+    top, chin = head
+    between = np.where((levels < chin)[:, None], [[-np.inf, np.inf]], ends)
+    outline = np.stack([_outline(body, *level) for level in zip(levels, middle, between, strict=True)])
+    # near the top of the head and above it, and where nothing is, as at the nearest full cross-section, to be scaled
+    known = np.flatnonzero(~np.isnan(outline[:, 0, 0]) & (levels > top + _FULL))
+    if not len(known):
+        return None
+    outline = outline[known[np.abs(np.arange(len(levels))[:, None] - known).argmin(1)]]
+    outline = ndimage.gaussian_filter(outline, (1.5, 1.0, 0), mode=("nearest", "wrap", "nearest"))
+    half = np.ptp(outline, axis=1) / 2
+
+    # -- to the sides: hair that is drawn back covers the head behind a face all the same
+    hull = middle[:, :1] + np.stack([outline[..., 0].min(1), outline[..., 0].max(1)], 1)
+    covering = np.stack([np.minimum(ends[:, 0], hull[:, 0]), np.maximum(ends[:, 1], hull[:, 1])], 1)
+    ends = np.where((levels < _nape(top, chin))[:, None], covering, ends)
+    wide = np.maximum(ends[:, 1] - ends[:, 0], 0.004) / 2
+    below = np.clip((levels - levels[0]) / _ROUND, 0, 1)  # the crown is round, however flat the topmost row of pixels
+    wide = np.minimum(wide, np.interp(levels[0] + _ROUND, levels, wide) * np.sqrt(below * (2 - below)))
+    share = outline[..., 0] / np.maximum(np.abs(outline[..., 0]).max(1, keepdims=True), 1e-6)
+    right = ends.mean(1)[:, None] + share * wide[:, None]
+
+    # -- to the front and the back; the side of the face lies closer
+    dome = np.minimum(wide / np.maximum(half[:, 0], 1e-6), 1.4)
+    off = np.clip(wide - half[:, 0], 0, 0.08)
+    behind = np.where(levels < top + _FULL, dome, 1 + _DEEP * off / half[:, 1])
+    before = np.minimum(behind, np.where(levels < top + _BROW * (chin - top), dome, 1.05))
+    face_side = np.sign(outline[..., 1]) == (-1 if facing > 0 else 1)
+    away = outline[..., 1] * np.where(face_side & (abs(facing) > _FRONT), before[:, None], behind[:, None])
+    away += middle[:, 1:]
+
+    # outlines were measured on the plane through the head: what lies behind it is larger than it looks there
+    rim = np.stack([np.take_along_axis(away, of[:, None], 1)[:, 0] for of in (right.argmin(1), right.argmax(1))])
+    larger = (1 + ndimage.gaussian_filter1d(rim.mean(0), 2.0, mode="nearest") / depth)[:, None]
+    surface = np.stack([right * larger, away, np.broadcast_to(levels[:, None] * larger, away.shape)], -1)
+    return np.concatenate([surface, surface[:, :1]], 1)
+
+
+def _nape(top: float, chin: float) -> float:
+    """The level at which the hair behind the head ends and that behind the neck begins."""
+    return chin - _NAPE * (chin - top)
 
 
 # -------------------------------------------------------------------------------------------------------- its outline
@@ -282,13 +315,6 @@ def _outline(body: np.ndarray, level: float, middle: np.ndarray, ends: np.ndarra
     slant = np.cos(_ANGLE[:, None] - _ANGLE)
     reach = np.where(slant > 0.15, support[None] / np.maximum(slant, 0.15), np.inf).min(1).clip(0) + _THICK
     return reach[:, None] * np.stack([np.cos(_ANGLE), np.sin(_ANGLE)], 1)
-
-
-def _above(outline: np.ndarray, levels: np.ndarray, top: float) -> np.ndarray:
-    """Cross-sections near and above the top of the head are the first full one's, to be scaled."""
-    known = np.flatnonzero(~np.isnan(outline[:, 0, 0]) & (levels > top + 0.03))
-    nearest = known[np.abs(np.arange(len(levels))[:, None] - known).argmin(1)]
-    return outline[nearest]
 
 
 # --------------------------------------------------------------------------------------------------------- its colours
