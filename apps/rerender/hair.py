@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
-from apps.rerender.shell import rigid, unprojected
+from apps.rerender.shell import rigid, tube_mesh, unprojected
 from bodymap.fitting.body import project
 from bodymap.people.anatomy import template
 from bodymap.people.noise import fractal_noise, smooth_noise
@@ -429,18 +429,5 @@ def _unseen(
     return out
 
 
-def _faces() -> Int[np.ndarray, "face 3"]:
-    """Of the shell; their normals point outwards."""
-    row, column = np.meshgrid(np.arange(_LEVELS - 1), np.arange(_AROUND), indexing="ij")
-    a = row * (_AROUND + 1) + column
-    b, c, d = a + 1, a + _AROUND + 1, a + _AROUND + 2
-    return np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
-
-
-def _uv() -> Float[np.ndarray, "point 2"]:
-    """Row and column of ``picture``, in [0, 1], of each vertex."""
-    grid = np.meshgrid(np.linspace(0, 1, _LEVELS), np.linspace(0, 1, _AROUND + 1), indexing="ij")
-    return np.stack(grid, -1).reshape(-1, 2)
-
-
-FACES, UV = _faces(), _uv()
+# Of the shell that ``Hair.about`` gives
+FACES, UV = tube_mesh(_LEVELS, _AROUND)

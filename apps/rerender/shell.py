@@ -1,9 +1,9 @@
-"""What the shells about a body share: the plane that a photo's outlines are measured on, and moving with a bone."""
+"""What the shells about a body share: their mesh, the plane that a photo's outlines are measured on, rigid moves."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bodymap.types import Camera
 
@@ -33,3 +33,17 @@ def rigid(
     flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
     rotation = (u @ flip @ v).T
     return rotation, b - a @ rotation.T
+
+
+def tube_mesh(levels: int, around: int) -> tuple[Int[np.ndarray, "face 3"], Float[np.ndarray, "point 2"]]:
+    """The mesh of levels that go once round each, the last of their ``around`` + 1 columns on the first.
+
+    Returns:
+        triangles, and for each vertex row and column of the tube's picture, in [0, 1].
+    """
+    row, column = np.meshgrid(np.arange(levels - 1), np.arange(around), indexing="ij")
+    a = row * (around + 1) + column
+    b, c, d = a + 1, a + around + 1, a + around + 2
+    faces = np.stack([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).reshape(-1, 3)
+    grid = np.meshgrid(np.linspace(0, 1, levels), np.linspace(0, 1, around + 1), indexing="ij")
+    return faces, np.stack(grid, -1).reshape(-1, 2)
