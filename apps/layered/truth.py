@@ -39,6 +39,7 @@ from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.person import Person, Placed, assemble, get_person
 from bodymap.people.prints import place_print
 from bodymap.people.shape import Body
+from bodymap.people.shoes import put_on_shoes
 from bodymap.people.skinning import rotation_vector
 from bodymap.people.streams import stream
 from bodymap.people.studio import photograph
@@ -50,6 +51,7 @@ from bodymap.types import LAYER_NAMES, Camera
 MASK_NAMES = ("background", "body", "upper", "lower")
 _LAYER_OF = {name: LAYER_NAMES.index(name) for name in LAYERS}
 _FOLDS = 0.25  # of the engine's painted wrinkles that simulated cloth keeps: it has wrinkles of its own
+_FLAT_SHOES = {"made": 0.7, "shell": 0.25, "none": 0.05}
 _SHOE = 0.06  # metres above the ankle that shoes reach
 
 
@@ -242,9 +244,11 @@ class Wearer:
         self.split = split or sequence.split
         self.config = replace(config or PeopleConfig(), covered=True)
         body = _whole_body(sequence.body)
-        dresser = Dresser(appearance, self.pack, body, self.config.outfit, self.split)
+        # the simulated body stands on bare soles; what reaches up the leg would come through its trousers
+        outfit = replace(self.config.outfit, footwear=_FLAT_SHOES)
+        dresser = Dresser(appearance, self.pack, body, outfit, self.split)
         wardrobe = dresser.wardrobe
-        dresser.footwear(stream(appearance, "shoes", self.split))
+        put_on_shoes(stream(appearance, "shoes", self.split), dresser)
         low = wardrobe.anatomy.heads["foot.L"][2] + _SHOE
         shoes = [cut(piece, piece.rest[:, 2] - low) for piece in dresser.pieces]
         dresser.pieces = []

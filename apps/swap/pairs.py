@@ -45,12 +45,24 @@ class Pair:
     truth: Sample
 
 
+# Such shoes bend the feet of whoever wears them: dressed in another's clothes B would have another's feet
+_HEELED = ("boots", "heels")
+
+
 def config(size: tuple[int, int]) -> PeopleConfig:
     """People seen whole, with nothing before them and nothing in their hands; pictures of ``size`` (height, width)."""
     plain = PeopleConfig(size=size)
     return replace(
         plain,
-        outfit=replace(plain.outfit, hat=0, scarf=0, bag=0, held=0, worn=dict.fromkeys(plain.outfit.worn, 0.0)),
+        outfit=replace(
+            plain.outfit,
+            hat=0,
+            scarf=0,
+            bag=0,
+            held=0,
+            worn=dict.fromkeys(plain.outfit.worn, 0.0),
+            footwear={kind: share for kind, share in plain.outfit.footwear.items() if kind not in _HEELED},
+        ),
         camera=replace(plain.camera, framing={"full": 1.0}, steep=0, distortion=0),
         scene=replace(plain.scene, bystander=0, occluder=0, nobody=0),
         photograph=_CLEAN,

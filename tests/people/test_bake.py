@@ -6,6 +6,7 @@ import torch
 
 from bodymap.people import Pack, PeopleConfig
 from bodymap.people.bake import bake, unwrap
+from bodymap.people.config import OutfitConfig
 from bodymap.people.film.film import expose
 from bodymap.people.film.stagehand import Take
 from bodymap.people.light import Light, harmonics
@@ -21,7 +22,8 @@ SIZE = 256
 
 @pytest.fixture(scope="module")
 def scene():
-    pack, config = Pack.load(None), PeopleConfig()
+    # prints as fine as texels would be blurred by them
+    pack, config = Pack.load(None), PeopleConfig(outfit=OutfitConfig(pattern=0.0, legwear={"none": 1.0}))
     person = build_person(3, pack, config, "train")
     placed = person.place(pack, draw_pose(stream(3, "pose"), pack, person.body.heads, config.pose, "train"))
     irradiance = np.zeros((9, 3), np.float32)
