@@ -23,7 +23,7 @@ SIZE = 256
 @pytest.fixture(scope="module")
 def scene():
     # prints as fine as texels would be blurred by them
-    pack, config = Pack.load(None), PeopleConfig(outfit=OutfitConfig(pattern=0.0, legwear={"none": 1.0}))
+    pack, config = Pack.load(None), PeopleConfig(outfit=OutfitConfig(pattern=0.0))
     person = build_person(3, pack, config, "train")
     placed = person.place(pack, draw_pose(stream(3, "pose"), pack, person.body.heads, config.pose, "train"))
     irradiance = np.zeros((9, 3), np.float32)
