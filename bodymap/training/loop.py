@@ -14,6 +14,7 @@ weights.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -228,6 +229,7 @@ def train(
         if reports:
             reports.end(state, reason)
     accelerator.wait_for_everyone()
+    atexit.register(_leave_group)
     return Outcome(reason, state, folder)
 
 
@@ -245,6 +247,13 @@ class _Losses(nn.Module):
     def forward(self, batch: Batch, progress: Progress) -> dict[str, Tensor]:
         with self.autocast():
             return self.task.losses(batch, progress)
+
+
+def _leave_group() -> None:
+    """Ends the group of processes, if there is one: its threads, still running while Python takes itself down, abort
+    the process now and then. At exit and not before, for what called may train again."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
