@@ -21,17 +21,23 @@ from apps.rerender.skirt_cloth import all_round, seen_on
 from bodymap.people.anatomy import template
 from bodymap.rendering.camera import clip_from_world
 from bodymap.rendering.rasterizer import rasterize
+from bodymap.surface.points import position
 from bodymap.types import LAYER_NAMES, PART_NAMES, Camera, Correspondence
 
 _CLOTH = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
 _UNDER = tuple(LAYER_NAMES.index(name) for name in ("skin", "shoes"))
-_LOWER = LAYER_NAMES.index("lower")
-_SHINS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("shin"))
 _LEGS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("thigh", "shin")))
+_FEET = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("foot"))
+_LEFT = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("left"))
 _TRUNK = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
-# A skirt fills its rows from side to side, legs leave a gap; it is at least so much of the person, and of its height:
-# shorts, and the hems of shirts, are shorter
-_SOLID, _LEAST, _LONG = 0.97, 0.04, 0.2
+# A skirt fills its rows from side to side, legs leave a gap; it becomes so narrow where it ends. It is at least so much
+# of the person, and of its height: hems of shirts are shorter
+_SOLID, _NARROWS, _LEAST, _LONG = 0.93, 0.75, 0.03, 0.15
+_SHORTEST, _SLANTED = 0.1, 0.06  # shares of the person's height: no hem is higher; hems are so uneven
+# Metres on the template: heights that differ by less are one; more says no more
+_SAME, _SPREAD = 0.03, 0.1
+# What seam, spread and legs below the hem say of a skirt, and of nothing known: docs/rerender.md has how it was found
+_LIKE = np.array([-5.0, 22.0, -7.0, 4.8])
 _CROTCH = 0.15  # of a skirt's pixels on the legs lie above it
 _LEVELS, _AROUND = 48, 64  # of the mesh
 _ANGLE = 2 * np.pi * np.arange(_AROUND) / _AROUND
@@ -48,29 +54,94 @@ def skirt_region(correspondence: Correspondence) -> Bool[np.ndarray, "height wid
     own = correspondence.mask & np.isin(correspondence.layer, _CLOTH) & np.isin(correspondence.part, _LEGS)
     if own.sum() < _LEAST * correspondence.mask.sum():
         return None
-    rows, height = np.flatnonzero(own.any(1)), np.ptp(np.flatnonzero(correspondence.mask.any(1)))
-    if np.ptp(rows) < _LONG * height:
+    height = np.ptp(np.flatnonzero(correspondence.mask.any(1)))
+    first, hem, last = _hem_row(own, correspondence.mask, height)
+    if hem - first < _LONG * height:
         return None
-    first, last = own[rows].argmax(1), own.shape[1] - 1 - own[rows, ::-1].argmax(1)
-    column = np.arange(own.shape[1])
-    between = (column >= first[:, None]) & (column <= last[:, None])
-    if correspondence.mask[rows][between].mean() <= _SOLID or _narrows(correspondence, own):
+    # what goes on below it for long are leggings, or trousers under a coat; else the hem is only slanted
+    hanging = own.copy()
+    hanging[hem if last - hem > _SLANTED * height else last :] = False
+    own[hem:] = False
+    if _likeness(correspondence, own, height) < 0:
         return None
     # cloth that hangs lower than the crotch is not the trunk's, whatever the map says
     trunk = correspondence.mask & np.isin(correspondence.layer, _CLOTH) & np.isin(correspondence.part, _TRUNK)
-    trunk[: int(np.quantile(np.nonzero(own)[0], _CROTCH))] = False
-    return own | trunk
+    rows = np.nonzero(hanging)[0]
+    trunk[: int(np.quantile(rows, _CROTCH))] = False
+    trunk[rows.max() + 1 :] = False
+    return hanging | trunk
 
 
-def _narrows(correspondence: Correspondence, own: np.ndarray) -> bool:
-    """Whether these are trousers on closed legs: they reach the shins, and become narrow there."""
-    if (correspondence.layer[own] == _LOWER).mean() < 0.5 or np.isin(correspondence.part[own], _SHINS).mean() < 0.2:
-        return False
-    wide = _largest(own).sum(1)
-    wide = wide[wide > 0]
-    parts = (wide[int(low * len(wide)) : int(high * len(wide)) + 1] for low, high in ((0.1, 0.3), (0.75, 0.92)))
-    above, below = (np.median(part) for part in parts)
-    return bool(below < 0.8 * above)
+def _hem_row(own: np.ndarray, person: np.ndarray, height: float) -> tuple[int, int, int]:
+    """First row of cloth on legs, the row where it ends as one piece (it parts in two, or becomes narrow for good), and
+    the row after its last."""
+    threads = max(1, round(0.004 * height))
+    thick = own & ndimage.binary_dilation(ndimage.binary_opening(own, iterations=threads), iterations=threads)
+    rows = np.flatnonzero((thick if thick.any() else own).any(1))
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    low, high = _ends(thick[first:last] if thick.any() else own[first:last])
+    column = np.arange(own.shape[1])
+    between = (column >= low[:, None]) & (column <= high[:, None])
+    few = max(3, int(0.02 * height) | 1)
+    extent = ndimage.median_filter((high - low + 1.0).clip(1), few, mode="nearest")
+    # hands and bags before it fill it; what is missing is background
+    filled = ndimage.median_filter((person[first:last] & between).sum(1).astype(float), few, mode="nearest")
+    step = max(2, int(0.04 * height))
+    gap = filled < _SOLID * extent
+    # a gap that lasts, not a hole
+    ahead = np.cumsum(np.concatenate([gap, np.zeros(step)]))
+    gap &= (ahead[step - 1 : step - 1 + len(gap)] - ahead[: len(gap)] + gap) > 0.7 * step
+    above = np.concatenate([np.zeros(step), filled])[: len(filled)]
+    ends = gap | (np.maximum.accumulate(filled[::-1])[::-1] < _NARROWS * above)
+    ends[: int(_SHORTEST * height)] = False
+    return first, first + int(ends.argmax()) if ends.any() else last, last
+
+
+def _ends(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last column of each row."""
+    return own.argmax(1), own.shape[1] - 1 - own[:, ::-1].argmax(1)
+
+
+def _likeness(correspondence: Correspondence, own: np.ndarray, height: float) -> float:
+    """Above 0: cloth on legs, cut off at its hem, is a skirt's and not closed trouser legs' (log odds).
+
+    Trousers have a seam where left leg meets right, at one height of the body; between the halves of a skirt lies
+    cloth that belongs to the crotch, so that a row of it spans many heights. And of two legs in one skirt less comes
+    out at the hem than of trousers.
+    """
+    z = np.zeros(own.shape)
+    at = (
+        torch.from_numpy(correspondence.triangle[own].astype(np.int64)),
+        torch.from_numpy(correspondence.barycentric[own]),
+    )
+    z[own] = position(template(), *at)[:, 2].numpy()
+    left = own & np.isin(correspondence.part, _LEFT)
+    right = own & ~left
+    meet = (left & _beside(right)) | (right & _beside(left))
+    rows = np.flatnonzero(own.any(1))
+    seam, spread = [], []
+    for row in rows[len(rows) // 3 :]:  # further up, hands hang before it and every crotch is near
+        heights = z[row, own[row]]
+        if len(heights) < 4:
+            continue
+        low, middle, high = np.quantile(heights, (0.1, 0.5, 0.9))
+        spread.append(min(high - low, _SPREAD))
+        seam.append(bool(meet[row].any()) and abs(np.median(z[row, meet[row]]) - middle) < _SAME)
+    if not seam:
+        return -1.0
+    # legs under the hem, and how wide the cloth is above it
+    few, hem = max(2, int(0.03 * height)), int(rows[-1]) + 1
+    low, high = _ends(own[hem - few - 1 : hem - 1])
+    columns = slice(max(0, int(low.min()) - 2), int(high.max()) + 3)
+    legs = correspondence.mask & np.isin(correspondence.part, _LEGS + _FEET)
+    under = legs[hem + few // 2 : hem + 2 * few, columns].sum(1)
+    below = min(under.mean() / (high - low + 1).mean(), 1.2) if len(under) else 0.0
+    return float(_LIKE @ [np.mean(seam), np.median(spread), below, 1.0])
+
+
+def _beside(mask: np.ndarray) -> np.ndarray:
+    """With two columns more on either side."""
+    return ndimage.binary_dilation(mask, np.ones((1, 5), bool))
 
 
 def _largest(mask: np.ndarray) -> Bool[np.ndarray, "height width"]:
@@ -219,7 +290,8 @@ def make_skirt(view: SkirtView, up: Float[np.ndarray, " xyz=3"], more: Sequence[
 
     # -- levels follow the hem
     share = np.linspace(0, 1, _LEVELS)[:, None]
-    reach = np.interp(outline[-1, :, 0] + centre[-1, 0], *hem)
+    ring = outline[-1] + centre[-1]
+    reach = np.interp(ring[:, 0], hem[0], _on_the_front(*hem, ring, frame @ origin))
     depth = top + share * (reach - top)[None]
     at = (depth - top) / (length - top) * (_LEVELS - 1)
     column = np.broadcast_to(np.arange(_AROUND), at.shape)
@@ -243,6 +315,7 @@ def _cloth(correspondence: Correspondence, region: np.ndarray) -> Bool[np.ndarra
     """The one piece of one layer that the skirt is, on trunk and legs, without what else is taken for cloth."""
     layer = np.bincount(correspondence.layer[region]).argmax()
     own = (correspondence.layer == layer) & correspondence.mask & np.isin(correspondence.part, _TRUNK + _LEGS)
+    own[np.flatnonzero(region.any(1))[-1] + 1 :] = False
     return _largest(own)
 
 
@@ -304,6 +377,22 @@ def _hem(
         weight = 1 / (1 + ((curve(at) - reach) / 0.02) ** 2)
     sure = reach[weight > 0.5]
     return places, curve(places.clip(at[0], at[-1])).clip(sure.min(), sure.max())
+
+
+def _on_the_front(
+    places: np.ndarray, reach: np.ndarray, ring: np.ndarray, middle: np.ndarray
+) -> Float[np.ndarray, " place"]:
+    """How far down the hem is that is seen there on the plane through the hips: it is nearer to the camera, and so
+    higher where that looks down on it.
+
+    Args:
+        ring: (around, 2) the cross-section at the hem: right and away.
+        middle: of the hips, from the camera: right, away, down.
+    """
+    front = ring[ring[:, 1] < ring[:, 1].mean()]
+    front = front[front[:, 0].argsort()]
+    nearer = 1 + np.interp(places, front[:, 0], front[:, 1]) / middle[1]
+    return nearer * (reach + middle[2]) - middle[2]
 
 
 # -------------------------------------------------------------------------------------------------- its cross-sections

@@ -30,7 +30,7 @@ from bodymap.people.config import CameraConfig, OutfitConfig, PoseConfig, SceneC
 from bodymap.people.skinning import rotation_vector
 from bodymap.types import LAYER_NAMES, PART_NAMES, LayerMaps
 
-LOWER = LAYER_NAMES.index("lower")
+UPPER, LOWER, CARRIED = (LAYER_NAMES.index(name) for name in ("upper", "lower", "carried"))
 CONFIG = PeopleConfig(
     size=(288, 216),
     outfit=OutfitConfig(
@@ -49,6 +49,10 @@ CONFIG = PeopleConfig(
     pose=PoseConfig(pack=0, procedural=1, procedural_kind={"stand": 1.0}, arms={"down": 1.0}, joint_noise=0.2),
 )
 SKIRT, TROUSERS = 3, 1  # persons of the shipped pack
+LADEN = replace(CONFIG, outfit=OutfitConfig(kind={"separates": 1.0}, bottom={"skirt": 1.0}, jacket=1, bag=1))
+LEGS, SHINS = (
+    [k for k, name in enumerate(PART_NAMES) if name.endswith(ends)] for ends in (("thigh", "shin"), ("shin",))
+)
 
 
 @cache
@@ -56,6 +60,14 @@ def mapped(person: int):
     """(photo, true map) of a person who stands before the camera."""
     taken = sample(person, 1, 1, 1, config=CONFIG)
     return taken.image, of_sample(taken)
+
+
+@cache
+def seen_from(person: int, seed: int):
+    """(facing, true map) of one whom a camera anywhere about them sees."""
+    camera = replace(CONFIG.camera, facing={"any": 1.0})
+    taken = sample(person, 1, seed, 1, config=replace(CONFIG, camera=camera))
+    return taken.facing, of_sample(taken)
 
 
 @cache
@@ -68,18 +80,36 @@ def test_a_skirt_is_one_and_trousers_are_none():
     region = skirt_region(map_)
     assert region is not None and (map_.layer[region] == LOWER).mean() > 0.9
     assert skirt_region(mapped(TROUSERS)[1]) is None
-    # nor are closed trouser legs, which fill their rows but become narrow
-    height, width = np.indices((200, 100))
-    legs = (height >= 80) & (height < 180) & (abs(width - 50) < 24 - 0.14 * (height - 80))
-    part = np.where(legs, np.where(height < 130, *(PART_NAMES.index(f"left_{name}") for name in ("thigh", "shin"))), -1)
-    map_ = replace(map_, mask=legs, part=part.astype(np.int16), layer=(LOWER * legs).astype(np.int8))
-    assert skirt_region(map_) is None
-    assert skirt_region(replace(map_, part=np.where(height < 180, part.max(), part))) is None
-    straight = (height >= 80) & (height < 180) & (abs(width - 50) < 24)
-    map_ = replace(
-        map_, mask=straight, part=np.where(straight, part.max(), -1), layer=(LOWER * straight).astype(np.int8)
-    )
-    assert skirt_region(map_) is not None
+
+
+def test_closed_trouser_legs_are_no_skirt():
+    # from the side one leg hides the other: they fill their rows as a skirt does
+    sides = [seed for seed in range(12) if 60 < abs(np.degrees(seen_from(TROUSERS, seed)[0])) < 120]
+    assert len(sides) >= 2
+    closed = []
+    for seed in sides:
+        map_ = seen_from(TROUSERS, seed)[1]
+        legs = map_.mask & np.isin(map_.part, LEGS) & (map_.layer == LOWER)
+        rows = np.flatnonzero(legs.any(1))
+        ends = legs[rows].argmax(1)[:, None], legs.shape[1] - 1 - legs[rows, ::-1].argmax(1)[:, None]
+        column = np.arange(legs.shape[1])
+        closed.append(map_.mask[rows][(column >= ends[0]) & (column <= ends[1])].mean() > 0.97)
+        assert skirt_region(map_) is None
+        assert skirt_region(seen_from(SKIRT, seed)[1]) is not None
+    assert any(closed)
+
+
+def test_leggings_are_not_the_skirt():
+    _, map_ = mapped(SKIRT)
+    region = skirt_region(map_)
+    # what is bare under the hem is given the skirt's layer
+    dressed = replace(map_, layer=np.where(map_.mask & np.isin(map_.part, SHINS), LOWER, map_.layer))
+    found = skirt_region(dressed)
+    hems = [np.flatnonzero(r.any(1))[-1] for r in (region, found)]
+    assert (dressed.layer == LOWER).sum() > 1.1 * (map_.layer == LOWER).sum()
+    # of a round hem the lowest rows are as narrow as legs
+    assert abs(hems[0] - hems[1]) < 0.03 * np.ptp(np.flatnonzero(map_.mask.any(1)))
+    assert (region & found).sum() > 0.93 * (region | found).sum()
 
 
 def test_the_photos_own_view_has_the_skirts_outline():
@@ -95,6 +125,24 @@ def test_the_photos_own_view_has_the_skirts_outline():
     assert with_skirt > 0.85
     both = (own & covered)[rows]
     assert np.abs(rgb[rows][both] - photo[rows][both]).mean() < 12
+
+
+def test_a_bag_and_a_jacket_before_it_leave_its_outline():
+    taken = sample(SKIRT, 1, 1, 1, config=LADEN)
+    map_ = of_sample(taken)
+    own = map_.mask & (map_.layer == LOWER)
+    before = map_.mask & ~own
+    made = make_avatar(taken.image, map_, texture_size=128)
+    tube, _ = made.skirt.over(made.vertices, made.fit.camera)
+    rows = np.flatnonzero(skirt_region(map_).any(1))
+    rows = slice(rows[len(rows) // 4], rows[-1])
+    # there are such things, and nobody knows where the skirt ends behind them
+    assert (before & np.isin(map_.layer, (CARRIED, UPPER)))[: rows.stop].sum() > 0.2 * own.sum()
+    assert (before & (map_.layer == CARRIED))[rows].any()
+    assert (tube & own)[rows].sum() / ((tube | own) & ~before)[rows].sum() > 0.9
+    # it ends where the skirt does, not further down over the legwear
+    below = slice(rows.stop, None)
+    assert tube[below].sum() < 0.06 * tube.sum()
 
 
 def test_from_the_side_both_legs_are_in_one_piece_of_cloth():

@@ -14,7 +14,8 @@ from bodymap.types import PART_NAMES
 
 
 def skirted(facing, size=(420, 264)):
-    """The template with the gap between its legs closed by cloth: the map there is that of the nearest leg."""
+    """The template with the gap between its legs closed by cloth: the map there is that of the crotch, as the engine's
+    skirts have it."""
     c = correspondence(facing, size)
     legs = c.mask & np.isin(c.part, LEGS) & (c.layer == LOWER)
     closed = np.zeros_like(legs)
@@ -22,7 +23,8 @@ def skirted(facing, size=(420, 264)):
         columns = np.flatnonzero(legs[row])
         closed[row, columns[0] : columns[-1] + 1] = True
     closed &= ~c.mask
-    nearest = ndimage.distance_transform_edt(~legs, return_distances=False, return_indices=True)
+    crotch = c.mask & (c.part == PART_NAMES.index("torso_front")) & (c.layer == LOWER)
+    nearest = ndimage.distance_transform_edt(~crotch, return_distances=False, return_indices=True)
     fields = {name: getattr(c, name).copy() for name in c.__dataclass_fields__}
     for field in fields.values():
         field[closed] = field[tuple(nearest)][closed]
