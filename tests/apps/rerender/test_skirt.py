@@ -142,7 +142,7 @@ def test_a_bag_and_a_jacket_before_it_leave_its_outline():
     assert (tube & own)[rows].sum() / ((tube | own) & ~before)[rows].sum() > 0.9
     # it ends where the skirt does, not further down over the legwear
     below = slice(rows.stop, None)
-    assert tube[below].sum() < 0.06 * tube.sum()
+    assert tube[below].sum() < 0.1 * tube.sum()
 
 
 def test_from_the_side_both_legs_are_in_one_piece_of_cloth():
