@@ -99,8 +99,10 @@ def measure(
     worn = t.mask & np.isin(t.layer, layers)
     figures = {}
     if scene.truth is not None and scene.truth_map is not None:
-        # what lies outside the target's outline no swap can show that leaves the background alone
-        figures |= likeness(image, scene.truth, np.isin(scene.truth_map.layer, layers) & t.mask, lpips)
+        # what lies outside the target's outline no swap can show that leaves the background alone: it is not compared,
+        # nor do the windows of SSIM and LPIPS see it from within
+        truth = np.where(t.mask[..., None], scene.truth, image)
+        figures |= likeness(image, truth, np.isin(scene.truth_map.layer, layers) & t.mask, lpips)
     figures["outside"] = float(greatest_change(image, before, np.asarray(region) == 0))
     figures["background %"] = 100 * changed_share(image, before, ~t.mask)
     head = t.mask & (t.part == HEAD)

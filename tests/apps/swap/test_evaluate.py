@@ -61,13 +61,14 @@ def test_the_right_answer_is_the_same_picture_in_other_clothes(pair):
     assert np.array_equal(again.truth.image, truth.image) and np.array_equal(again.source.image, pair.source.image)
 
 
-def test_a_perfect_swap_and_one_that_does_nothing():
-    pair = next(make_pairs(1, size=(160, 120), first=1))
+def test_a_perfect_swap_and_one_that_does_nothing(pair):
     maps = [exact_map(s) for s in (pair.source, pair.target, pair.truth)]
     target, truth = pair.target.image, pair.truth.image
     scene = Scene(pair.source.image, maps[0], target, maps[1], maps[0], maps[1], truth, maps[2])
     cloth = np.isin(maps[2].layer, [LAYER_NAMES.index(name) for name in ("upper", "lower")])  # a collar before the chin
-    garment = ((maps[1].part != PART_NAMES.index("head")) | cloth) & maps[1].mask & maps[2].mask
+    # narrower clothes show what is behind the person within the old outline; wider ones end at it
+    garment = ((maps[1].part != PART_NAMES.index("head")) | cloth) & maps[1].mask
+    assert (maps[2].mask & ~maps[1].mask).sum() > 100 and (maps[1].mask & ~maps[2].mask).sum() > 100
     perfect = np.where(garment[..., None], truth, target)
 
     def right(src_photo, src_map, tgt_photo, tgt_map):
@@ -78,8 +79,8 @@ def test_a_perfect_swap_and_one_that_does_nothing():
 
     template = load_template()
     best, worst = (measure(template, scene, way, "all") for way in (right, nothing))
-    # windows of SSIM look beyond the garment
-    assert best["psnr"] == math.inf and best["lpips"] == 0 and best["ssim"] > 0.94
+    # windows of SSIM look beyond the garment at the head, which has the light of other clothes
+    assert best["psnr"] == math.inf and best["lpips"] == 0 and best["ssim"] > 0.99
     assert best["leak %"] == 0 and worst["leak %"] == 100
     assert worst["psnr"] < 25 and worst["outside"] == 0 and worst["head dB"] == 60
     for figures in (best, worst):
