@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from apps.rerender.grain import continued_grain
 from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
 from apps.swap.labels import CARRIED
@@ -43,6 +44,7 @@ def exchange(
     filled: FilledTexture,
     names: Sequence[str],
     skirt: bool = False,
+    skin: PartialTexture | None = None,
 ) -> tuple[Picture, Matte]:
     """The garments where the target wears them, and where the source's cover what is bare on the target.
 
@@ -50,6 +52,7 @@ def exchange(
         partial, filled: the source's texture, the mirror image's included, and the whole of it.
         names: some of upper, lower and shoes.
         skirt: whether the source wears one: nothing hangs about a leg by itself, so bare legs stay bare.
+        skin: what the target's photo shows of its skin: what comes out from under its clothes goes on from there.
 
     Raises:
         UserError: the source wears none of one of them.
@@ -60,7 +63,7 @@ def exchange(
     # trousers and coat may pass into each other; a shoe is a thing by itself
     for group in ([k for k in layers if k != SHOES], [k for k in layers if k == SHOES]):
         if group:
-            one, own = _exchanged(template, view, partial, filled, group, skirt)
+            one, own = _exchanged(template, view, partial, filled, group, skirt, skin)
             picture, matte = over(picture, matte, one, own)
     return picture, matte
 
@@ -97,6 +100,7 @@ def _exchanged(
     filled: FilledTexture,
     layers: list[int],
     skirt: bool,
+    skin: PartialTexture | None,
 ) -> tuple[Picture, Matte]:
     mine = view.share[..., [k - 1 for k in layers]].sum(-1)
     kept = regions.head_and_hands(view)
@@ -113,11 +117,14 @@ def _exchanged(
     bare = bare * ~regions.hidden_ends(template, view, partial, layers)
     if bool((bare > 0).any()) and bool((partial.layer == SKIN).any()):
         textures.append(fill_texture(template, partial, mirror=False, layers=(SKIN,)).colour)
+        if skin is not None and float(skin.seen.float().mean()) >= FEWEST_TEXELS:
+            textures.append(_spread(template, skin))
     seen = look_up(template, torch.cat(textures, -1), view.grid, tuple(view.mask.shape)).values
     picture = seen[..., :3]
     if len(textures) > 1:
-        # in the tone of what else is seen of the target's skin
-        tinted = regions.in_targets_tone(seen[..., 3:], view, partial) * _relief(view, worn)[..., None]
+        # in the tone of the target's skin, as it is nearest to there: a hand's, not the cheeks'
+        tone = seen[..., 6:] if len(textures) > 2 else None
+        tinted = regions.in_targets_tone(seen[..., 3:6], view, partial, tone) * _relief(view, worn)[..., None]
         picture = torch.lerp(picture, tinted, bare[..., None])
     # The target's garment, with its edge drawn onto the photo's edge.
     # The source's garment over the target's bare skin: there its edge comes from the source, not from this photo.
@@ -127,6 +134,12 @@ def _exchanged(
     region = torch.maximum(worn.float(), covering)
     matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
     return picture, torch.where(dilate(worn, view.radius), matte, region) * ~kept
+
+
+def _spread(template: Template, skin: PartialTexture) -> Float[Tensor, "texel texel rgb=3"]:
+    """The skin's tones over the whole body, with its grain where none was seen."""
+    filled = fill_texture(template, skin, mirror=False, layers=(SKIN,))
+    return filled.colour + continued_grain(filled.colour, filled.layer, skin.seen)
 
 
 def _relief(view: regions.TargetView, worn: Bool[Tensor, "height width"]) -> Matte:

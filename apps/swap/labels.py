@@ -26,6 +26,8 @@ _FIRM, _DEEP, _RARE = 0.8, 1.5, 1e-3
 _BINS, _SOFT = 16, 0.8
 # Pixels over which skin and cloth mix along their edge.
 _MIXED = 2
+# How far down from where the map has it hair may fall over clothes, as a share of the person's size.
+_FALLS = 1 / 10
 # Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
@@ -116,6 +118,32 @@ def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
     donors = cloth & ~becomes_skin & ~becomes_cloth
     moved = _moved(moved, becomes_cloth, donors & ~np.isin(moved.part, _BARE))
     return _moved(moved, becomes_skin, skin & ~becomes_cloth)
+
+
+def hair_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """Locks over the shoulders that the map has for cloth become hair, where the two have not the same colours.
+
+    They keep their place on the body: hair off the head is part of nobody's outfit, and the target's own stays.
+    """
+    layer, mask = correspondence.layer, correspondence.mask
+    hair, cloth = mask & (layer == HAIR), mask & (layer == UPPER)
+    if not hair.any() or not cloth.any():
+        return correspondence
+    extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
+    falls, sure = round(_FALLS * extent), max(2, round(_SURE * extent))
+    away = _distance(hair)
+    near = cloth & (away <= falls)
+    known, there = photo[hair & (_distance(~hair) > sure)], photo[cloth & (away > falls) & (away <= 3 * falls)]
+    if min(len(known), len(there)) < _FEWEST or not near.any():
+        return correspondence
+    table = log_ratio(known, there)
+    ratio = table[bins(photo)]
+    if min(np.median(table[bins(known)]), -np.median(table[bins(there)])) < _FIRM:
+        return correspondence
+    speaks = ndimage.uniform_filter(ratio, 2 * sure + 1, mode="nearest")
+    lock = near & (speaks > _FIRM + _DEEP * np.minimum(away / falls, 1))
+    lock = ndimage.binary_closing(_joined(lock, hair), iterations=sure) & near
+    return replace(correspondence, layer=np.where(lock, HAIR, layer).astype(layer.dtype))
 
 
 def _replaced(correspondence: Correspondence, skin: Region, cloth: Region, astray: int) -> Correspondence:

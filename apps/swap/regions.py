@@ -268,10 +268,18 @@ def without_holes(view: TargetView, layers: Sequence[int]) -> Bool[Tensor, "heig
 
 
 def in_targets_tone(
-    skin: Float[Tensor, "height width rgb=3"], view: TargetView, partial: PartialTexture
+    skin: Float[Tensor, "height width rgb=3"],
+    view: TargetView,
+    partial: PartialTexture,
+    tone: Float[Tensor, "height width rgb=3"] | None = None,
 ) -> Float[Tensor, "height width rgb=3"]:
-    """The source's skin as if it were the target's: that one's colour, this one's light and shade."""
-    return _in_tone(skin, partial.colour[partial.layer == SKIN], view.photo[view.mask & (view.layer == SKIN)])
+    """The source's skin as if it were the target's: that one's colour, this one's light and shade.
+
+    Args:
+        tone: the target's at each pixel; None: the same everywhere.
+    """
+    wanted = view.photo[view.mask & (view.layer == SKIN)]
+    return _in_tone(skin, partial.colour[partial.layer == SKIN], wanted, tone)
 
 
 def in_sources_tone(view: TargetView, partial: PartialTexture) -> Float[Tensor, "height width rgb=3"]:
@@ -280,14 +288,17 @@ def in_sources_tone(view: TargetView, partial: PartialTexture) -> Float[Tensor, 
 
 
 def _in_tone(
-    skin: Float[Tensor, "height width rgb=3"], own: Float[Tensor, "a rgb=3"], wanted: Float[Tensor, "b rgb=3"]
+    skin: Float[Tensor, "height width rgb=3"],
+    own: Float[Tensor, "a rgb=3"],
+    wanted: Float[Tensor, "b rgb=3"],
+    tone=None,
 ) -> Float[Tensor, "height width rgb=3"]:
     if min(len(own), len(wanted)) < _FEWEST_COLOURS:
         return skin
     light, middle = blend.luminance(skin), blend.luminance(own).median()
     # little of a dark skin's shades is shade on a light one, and what is far off is no skin
     shade = ((light + 0.1) / (middle + 0.1)).clamp(*_SHADES).sqrt()
-    return (wanted.median(0).values * shade[..., None]).clamp(0, 1)
+    return ((wanted.median(0).values if tone is None else tone) * shade[..., None]).clamp(0, 1)
 
 
 def nearness(template: Template, parts: tuple[int, ...], fade: float) -> Float[Tensor, " vertex"]:

@@ -208,8 +208,9 @@ def put_on(
         view = _with_bare_legs(_with_whole_sleeves(template, view, source), source)
         picture, matte = _whole(template, view, source, with_head, skin)
     elif pieces := [name for name in names if name in GARMENTS]:
+        own = image_to_texture(template, photo, correspondence, source.seen.shape[0], (SKIN,), smooth=reach)
         picture, matte = garments.exchange(
-            template, view, source.partial, source.filled, pieces, source.skirt is not None
+            template, view, source.partial, source.filled, pieces, source.skirt is not None, own
         )
         if skirt is not None:
             picture = torch.lerp(picture, skirt[0], (skirt[1] * garments.of_same_kind(view, pieces))[..., None])
@@ -246,6 +247,7 @@ def _check(photo: np.ndarray, correspondence: Correspondence, name: str, layers:
 def _tidied(template: Template, correspondence: Correspondence, photo: np.ndarray, reach: int) -> Correspondence:
     """The map with its layers as the photo's own colours have them."""
     tidy = labels.skin_redrawn(labels.tidy_layers(correspondence, reach // 4), photo)
+    tidy = labels.hair_redrawn(tidy, photo)
     return hems.straightened(template, tidy, photo)
 
 

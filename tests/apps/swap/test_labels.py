@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy import ndimage
-from support.mapped import FOREARMS, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
+from support.mapped import FOREARMS, HAIR, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
 
 from apps.swap.hems import straightened
-from apps.swap.labels import skin_redrawn, tidy_layers
+from apps.swap.labels import hair_redrawn, skin_redrawn, tidy_layers
 from bodymap.surface import load_template
 from bodymap.types import LAYER_NAMES, PART_NAMES
 
@@ -42,6 +42,35 @@ def test_cuffs_that_the_map_takes_for_hands_are_cloth_and_fingers_skin():
     found = skin_redrawn(relabelled(c, rim, UPPER), photo)
     assert rim.sum() > 40 and (found.layer[rim] == SKIN).mean() > 0.7
     assert np.isin(found.part[rim & (found.layer == SKIN)], HANDS).all()
+
+
+def lock_over_the_shoulder():
+    """(map, where) of a lock that the map has half for cloth: below its hair, the chest's upper part."""
+    c = correspondence(0.4)
+    front = (c.layer == UPPER) & (c.part == PART_NAMES.index("torso_front"))
+    rows, columns = np.nonzero(front)
+    strip = front & (np.abs(np.arange(c.size[1]) - np.median(columns)) <= 4)
+    down = np.arange(c.size[0])[:, None] - rows.min()
+    lock, extent = strip & (down < 40), np.ptp(np.flatnonzero(c.mask.any(1)))
+    assert 0.1 * extent > 20
+    return relabelled(c, lock & (down < 20), HAIR), lock
+
+
+def test_the_rest_of_a_lock_on_the_chest_is_hair_but_cloth_is_not():
+    c, lock = lock_over_the_shoulder()
+    photo = dressed(relabelled(c, lock, HAIR), {**COLOURS, HAIR: (0.2, 0.1, 0.05)})
+    found = hair_redrawn(c, photo)
+    lost = lock & (c.layer == UPPER)
+    assert lost.sum() > 100 and (found.layer[lost] == HAIR).mean() > 0.8
+    assert (found.layer == c.layer)[c.mask & ~lost].mean() > 0.995
+    # where it lies has not changed
+    assert np.array_equal(found.triangle, c.triangle) and np.array_equal(found.part, c.part)
+
+
+def test_a_lock_in_the_garments_colour_stays_as_the_map_has_it():
+    c, lock = lock_over_the_shoulder()
+    photo = dressed(relabelled(c, lock, HAIR), {**COLOURS, HAIR: COLOURS[UPPER]})
+    assert np.array_equal(hair_redrawn(c, photo).layer, c.layer)
 
 
 def test_cloth_in_the_colour_of_skin_stays_where_the_map_has_it():

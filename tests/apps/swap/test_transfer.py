@@ -125,6 +125,20 @@ def test_short_sleeves_bare_the_arms_in_the_targets_own_tone():
     shows(image, forearms, TWO[SKIN], share=0.8, tolerance=0.06)
 
 
+def test_bared_forearms_have_the_tone_of_the_hands_not_that_of_the_face():
+    source, target = correspondence(0.0, sleeves=False), correspondence(0.4)
+    photo = dressed(target, TWO)
+    face = (target.part == HEAD) & (target.layer == SKIN)
+    hands = np.isin(target.part, HANDS) & (target.layer == SKIN)
+    assert face.sum() > hands.sum()  # the median of all of the skin is the face's
+    photo[face] = (230, 130, 60)
+    image = run(source, target, "upper", target_photo=photo).image
+    lower_half = inside(np.isin(target.part, FOREARMS) & (target.layer == UPPER), 3)
+    lower_half &= ndimage.distance_transform_edt(~hands) < 25
+    assert lower_half.sum() > 100
+    shows(image, lower_half, TWO[SKIN], share=0.8, tolerance=0.08)
+
+
 def test_a_long_sleeve_reaches_as_far_as_the_one_it_replaces():
     source, target = correspondence(0.0), correspondence(0.4)
     over_hands = np.where(np.isin(target.part, HANDS), UPPER, target.layer).astype(np.int8)
