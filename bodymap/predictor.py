@@ -32,7 +32,7 @@ from bodymap.foreground.people import Person
 from bodymap.loading import choose_device, choose_dtype, compile_network, load_network
 from bodymap.photo import name_of, read_photo
 from bodymap.surface import colour, points
-from bodymap.tidying import fill_outside
+from bodymap.tidying import fill_outside, settle_layers
 from bodymap.types import LAYER_NAMES, Correspondence
 
 if TYPE_CHECKING:
@@ -286,6 +286,8 @@ class BodyMap:
                     codes, valid = self._decode(answer.features[0], wanted, evidence)
             if memory is not None:
                 codes = memory.steadied_codes(codes)
+            whole = (part.cpu().numpy() for part in (layer, picture[0], codes[..., 1], valid))
+            layer = torch.from_numpy(settle_layers(*whole)).to(self.device)
 
         if given is None:
             region = people.crop_region(person.region, box, shape, size)

