@@ -291,7 +291,7 @@ def _in_tone(
     skin: Float[Tensor, "height width rgb=3"],
     own: Float[Tensor, "a rgb=3"],
     wanted: Float[Tensor, "b rgb=3"],
-    tone=None,
+    tone: Float[Tensor, "height width rgb=3"] | None = None,
 ) -> Float[Tensor, "height width rgb=3"]:
     if min(len(own), len(wanted)) < _FEWEST_COLOURS:
         return skin
