@@ -70,6 +70,20 @@ KINDS: dict[str, Cut] = {
 }
 
 
+def recut(cut: Cut, seed: int) -> Cut:
+    """The same pattern in another length and width."""
+    rng = np.random.default_rng([seed, len(cut.layer), round(1000 * cut.hem)])
+    longer, sleeve, ease, loose, flare = rng.uniform((0.75, 0.8, 0.9, 0.8, 0.6), (1.3, 1.1, 1.4, 1.5, 1.4))
+    return replace(
+        cut,
+        hem=min(cut.hem * longer, 0.95),
+        sleeve=min(cut.sleeve * sleeve, 0.97),
+        ease=cut.ease * ease,
+        loose=cut.loose * loose,
+        flare=cut.flare * flare,
+    )
+
+
 @dataclass(frozen=True)
 class Garment:
     """A garment at rest about its body.
@@ -133,15 +147,15 @@ class Tailor:
         self.legs = np.radians(legs)
         self.leg_length = self.hip - float(self._height(self.heads["foot.L"][None])[0])
 
-    def make(self, name: str, over: Garment | None = None) -> Garment:
-        """The garment of a kind; ``over``: what it is worn over.
+    def make(self, name: str, over: Garment | None = None, cut_seed: int | None = None) -> Garment:
+        """The garment of a kind; ``over``: what it is worn over; ``cut_seed``: cut otherwise (``recut``).
 
         Raises:
             UserError: there is no such kind.
         """
         if name not in KINDS:
             raise UserError(f"There is no garment {name!r}; the kinds are {', '.join(KINDS)}.")
-        cut = KINDS[name]
+        cut = KINDS[name] if cut_seed is None else recut(KINDS[name], cut_seed)
         values = self._upper(cut, over) if cut.layer == "upper" else self._lower(cut)
         grid = Grid(gaussian_filter(values, 0.8), self.origin, self.step)
         level = self._upper_level(cut) if cut.layer == "upper" else self._lower_level(cut)
@@ -291,21 +305,30 @@ def front_and_back(
 
 
 def dressed(
-    pack: Pack, body: Body, upper: str, lower: str, step: float = 0.02, fitted: bool = False
+    pack: Pack,
+    body: Body,
+    upper: str,
+    lower: str,
+    step: float = 0.02,
+    fitted: bool = False,
+    cut_seed: int | None = None,
 ) -> tuple[Garment, Garment]:
-    """(lower, upper) garments for a body, the upper over the lower; ``fitted``: trousers cut with the legs apart."""
+    """(lower, upper) garments for a body, the upper over the lower.
+
+    ``fitted``: trousers cut with the legs apart; ``cut_seed``: lengths and widths other than the kinds' (``recut``).
+    """
     tailor = Tailor(pack, body, step)
-    below = tailor.make(lower)
-    above = tailor.make(upper, below)
+    below = tailor.make(lower, cut_seed=cut_seed)
+    above = tailor.make(upper, below, cut_seed)
     if fitted and below.legged:
-        below = cut_apart(pack, tailor, lower)
+        below = cut_apart(pack, tailor, lower, cut_seed)
     return replace(below, field=None), replace(above, field=None)
 
 
-def cut_apart(pack: Pack, tailor: Tailor, name: str) -> Garment:
+def cut_apart(pack: Pack, tailor: Tailor, name: str, cut_seed: int | None = None) -> Garment:
     """Trousers cut about the body with its legs apart, carried back to where ``tailor`` knows it at rest."""
     fitting = Fitting.of(pack, tailor.body, legs=LEGS)
-    garment = Tailor(pack, fitting.body, tailor.step, LEGS).make(name)
+    garment = Tailor(pack, fitting.body, tailor.step, LEGS).make(name, cut_seed=cut_seed)
     cut = garment.vertices
     rest = fitting.to_rest(cut, garment.triangles)
     for _ in range(3):  # thighs that nearly touch leave little room: each move undoes some of the other

@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from apps.layered.canonical import canonical
 from apps.layered.cloth.garments import Garment
+from apps.layered.cloth.motion import MOTIONS
 from bodymap.errors import UserError
 from bodymap.files import atomic_path, parse_json, read_safetensors
 from bodymap.people.pack import SKIN_VERTICES, Pack
@@ -37,7 +38,8 @@ class Plan:
     """One sequence to simulate: names of MOTIONS and KINDS, whose body, which split.
 
     ``fitted``: trousers are cut with the legs apart, and arms and legs leave room for cloth (``fitting``). The others
-    were simulated before that was known, hold without it, and stay as they are.
+    were simulated before that was known, hold without it, and stay as they are. ``cut_seed``: of lengths and widths
+    that differ from the kinds' own (``garments.recut``); None: as the kinds are.
     """
 
     motion: str
@@ -46,6 +48,7 @@ class Plan:
     person: int
     split: str = "train"
     fitted: bool = False
+    cut_seed: int | None = None
 
     @property
     def title(self) -> str:
@@ -67,6 +70,21 @@ PLANS: tuple[Plan, ...] = (
     Plan("raise", "sweater", "culottes", 10, "test"),
     Plan("twist", "T-shirt", "wide trousers", 11),
 )
+
+
+def plans(count: int) -> tuple[Plan, ...]:
+    """The first ``count``: those of PLANS, then all garments and motions of training in turn, on further persons."""
+    worn = [plan for plan in PLANS if plan.split == "train"]
+    uppers, lowers, motions = sorted({p.upper for p in worn}), sorted({p.lower for p in worn}), sorted(MOTIONS)
+
+    def turn(names: list[str], number: int) -> str:
+        return names[number % len(names)]
+
+    further = tuple(
+        Plan(turn(motions, n), turn(uppers, n), turn(lowers, n + n // len(uppers)), n, fitted=True, cut_seed=n)
+        for n in range(len(PLANS), count)
+    )
+    return PLANS[:count] + further
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,7 +118,7 @@ def simulate(
     body = adult(pack, plan.person, plan.split)
     t = load_template()
     triangles = t.triangles.numpy()[t.triangle_inner.numpy() == 0]
-    garments = dressed(pack, body, plan.upper, plan.lower, step, plan.fitted)
+    garments = dressed(pack, body, plan.upper, plan.lower, step, plan.fitted, plan.cut_seed)
     start = np.random.default_rng([seed, plan.person]).uniform(0, 0.2)
     room = {}
     if plan.fitted:
