@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
 
 from bodymap.data.batch import Batch, Compact, compact
 from bodymap.data.shards import ShardDataset, ShardSettings, write_shards
@@ -38,9 +39,11 @@ from bodymap.data.shards.index import sha256
 from bodymap.errors import UserError, run_command
 from bodymap.people.config import PeopleConfig
 from bodymap.people.pack import Pack
+from bodymap.surface import points
 from bodymap.types import LAYER_NAMES, Sample
 
 if TYPE_CHECKING:
+    from apps.layered.canonical import Canonical
     from apps.layered.truth import LayeredSample, Wearer
 
 # What a picture shows at a pixel, in this order in every map and mask of this app.
@@ -49,6 +52,7 @@ BODY, UPPER, LOWER = 1, 2, 3
 ABSENT, PRESENT, UNKNOWN = 0, 1, 2
 PREFIXES = ("", "upper_", "lower_")  # of the maps of the three layers
 _REFRESH = 512
+_GUIDED = 0.0  # metres on the rest template's height: 4 cm below the hip joints
 
 
 def visible_layer(layer: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
@@ -63,8 +67,8 @@ def visible_layer(layer: Int[np.ndarray, "height width"]) -> Int[np.ndarray, "he
 def layers_of(sample: Sample | Compact) -> Compact:
     """The layer sample of a picture of the people engine.
 
-    A garment's place is that above the template point of its pixels; where it is hidden nobody knows it. The body under
-    the clothes is known where the full sample tells it. Skirts bridge the legs (``Canonical.bind``).
+    A garment's place is that above the template point of its pixels; where it is hidden nobody knows it, nor on the
+    legs of what is, or may be, a skirt. The body under the clothes is known where the full sample tells it.
     """
     from apps.layered.canonical import canonical
 
@@ -96,7 +100,8 @@ def layers_of(sample: Sample | Compact) -> Compact:
         flat = torch.from_numpy(triangle[mine])
         first = torch.from_numpy(corners[mine].astype(np.float32)) / 255
         place = surface.from_body(flat, torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1))
-        place = _bridged(surface, *place, _is_skirt(names, name))
+        if _may_be_skirt(names, name):
+            place = _without_guided(surface, *place)
         found, shares = np.full(triangle.shape, -1, np.int16), np.zeros((*triangle.shape, 2), np.uint8)
         found[mine] = place[0].numpy()
         shares[mine] = (place[1][:, :2].clamp(0, 1) * 255).floor().numpy()
@@ -106,29 +111,20 @@ def layers_of(sample: Sample | Compact) -> Compact:
     return result
 
 
-def _is_skirt(names: tuple[str, ...] | None, layer: str) -> bool | None:
-    """Whether the layer's garment goes about both legs, by the names of what is worn; None: unknown."""
-    if names is None:
-        return None
+def _may_be_skirt(names: tuple[str, ...] | None, layer: str) -> bool:
+    """Whether the layer's garment may go about both legs; ``names`` of what is worn, None: unknown."""
     about = ("dress", "coat skirt") if layer == "upper" else ("skirt",)
-    return any(word in name.lower() for name in names for word in about)
+    return names is None or any(word in name.lower() for name in names for word in about)
 
 
-def _bridged(surface, triangle, barycentric, skirt: bool | None):
-    """Places on the inner sides of the legs, where a skirt has none: the nearest on the bridge, or -1 if unknown."""
-    if skirt is False or not len(triangle):
-        return triangle, barycentric
-    inner = ~surface.hull[triangle]
-    if not inner.any():
-        return triangle, barycentric
-    triangle, barycentric = triangle.clone(), barycentric.clone()
-    if skirt is None:
-        triangle[inner], barycentric[inner] = -1, 0.0
-        return triangle, barycentric
-    corners = surface.surface.vertices[surface.surface.triangles[triangle[inner]]]
-    there = (corners * barycentric[inner][..., None]).sum(-2)
-    triangle[inner], barycentric[inner] = surface.bind(there.numpy(), legged=False)
-    return triangle, barycentric
+def _without_guided(surface: Canonical, triangle: Tensor, barycentric: Tensor) -> points.SurfacePoints:
+    """Places below ``_GUIDED`` become -1: what cloth of a skirt is there?
+
+    The people engine binds the cloth between two legs to the body near the crotch, however far down it hangs
+    (``bodymap.people.skirts``): a template point at a skirt's crotch may be its hem.
+    """
+    unknown = points.position(surface.surface, triangle, barycentric)[..., 2] < _GUIDED
+    return triangle.masked_fill(unknown, -1), barycentric.masked_fill(unknown[..., None], 0.0)
 
 
 def stack(samples: Sequence[Compact]) -> Batch:

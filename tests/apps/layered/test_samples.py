@@ -50,6 +50,20 @@ def test_what_is_hidden_is_unknown_unless_the_sample_tells(sample):
     assert (told["presence"][..., 1][told["layer"] == 3] == UNKNOWN).all()
 
 
+def test_a_skirts_cloth_has_no_place_on_the_legs(sample):
+    dressed = replace(sample, body=sample.body | {"pieces": ("skin", "Skirt")})
+    surface = canonical("lower").surface
+    known, skirt, unnamed = (layers_of(one) for one in (sample, dressed, compact(sample)))
+    for layers in (skirt, unnamed):
+        batch = expand(stack([layers]))
+        place = batch["lower_triangle"], batch["lower_barycentric"]
+        inside = place[0] >= 0
+        assert inside.any() and points.position(surface, place[0][inside], place[1][inside])[:, 2].min() >= 0
+        assert (layers["layer"] == known["layer"]).all() and (layers["presence"] == known["presence"])[..., 2].all()
+    legs = (known["lower_triangle"] >= 0) & (skirt["lower_triangle"] < 0)
+    assert legs.sum() > 0.5 * (known["layer"] == 3).sum()
+
+
 def test_bags_are_visible_as_body_but_have_no_place_on_it(sample):
     layer = sample.layer.copy()
     bag = np.zeros_like(sample.foreground)
