@@ -205,16 +205,22 @@ class _Converted:
 
 @dataclass(frozen=True)
 class _Engine:
-    """Index -> layer sample of a person of the engine; picklable."""
+    """Index -> layer sample of a person of the engine; picklable. ``skirts``: everybody wears a skirt or a dress."""
 
     pack: str | None
     settings: ShardSettings
+    skirts: bool = False
 
     def __call__(self, index: int) -> Compact:
         from apps.layered.truth import engine_sample
 
         settings = self.settings
         config = PeopleConfig(size=settings.size)
+        if self.skirts:
+            worn = replace(
+                config.outfit, kind={"separates": 0.75, "dress": 0.25}, bottom={"skirt": 1.0}, male_dress=1.0
+            )
+            config = replace(config, outfit=worn)
         start = settings.seed * 1_000_000
         person, view = start + index // settings.views_per_person, start + index
         pack = _pack(self.pack)
@@ -276,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "cloth":
             make = _Cloth(options.folder, options.pack, settings)
         else:
-            make = _Engine(options.pack, settings)
+            make = _Engine(options.pack, settings, options.skirts)
     say = functools.partial(print, file=sys.stderr, flush=True)
     write_shards(make, count, options.out, settings, options.workers, say=say)
     return 0
@@ -286,6 +292,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m apps.layered.samples", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True, metavar="SOURCE")
     engine = commands.add_parser("engine", help="people of the engine, every layer known")
+    engine.add_argument(
+        "--skirts", action="store_true", help="everybody in a skirt or a dress; into a folder of their own"
+    )
     cloth = commands.add_parser("cloth", help="frames of simulated cloth, every layer known")
     cloth.add_argument("folder", metavar="DIR", help="written by python -m apps.layered.simulate")
     shards = commands.add_parser("shards", help="full samples that are there already")
