@@ -286,7 +286,7 @@ class BodyMap:
                     codes, valid = self._decode(answer.features[0], wanted, evidence)
             if memory is not None:
                 codes = memory.steadied_codes(codes)
-            whole = (part.cpu().numpy() for part in (layer, picture[0], codes[..., 1], valid))
+            whole = (part.cpu().numpy() for part in (layer, picture[0], codes, valid))
             layer = torch.from_numpy(settle_layers(*whole)).to(self.device)
 
         if given is None:

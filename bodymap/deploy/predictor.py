@@ -111,7 +111,7 @@ class OnnxBodyMap:
         probability = sigmoid(foreground[0, 0])
         wanted = soft if mask is not None else probability * (soft > 0.05)
         codes, valid = self._decode(features[0], coarse, wanted)
-        layer = settle_layers(layer[0], image[0], codes[..., 1], valid)
+        layer = settle_layers(layer[0], image[0], codes, valid)
 
         if mask is None:
             mine = probability * own
