@@ -12,10 +12,10 @@ from support import cloth
 from apps.layered.canonical import canonical
 from apps.layered.cloth.distance import SignedDistance
 from apps.layered.cloth.fitting import LEGS, Fitting, arms_off, legs_off
-from apps.layered.cloth.garments import KINDS, Tailor, cut_apart
+from apps.layered.cloth.garments import KINDS, Tailor, cut_apart, recut
 from apps.layered.cloth.motion import MOTIONS, local_rotations, posed_skin
 from apps.layered.cloth.nets import Grid, cut_and_relax, hem_edges, largest, surface_net
-from apps.layered.cloth.sequences import PLANS, decode, encode, read_sequence, read_sequences, write_sequence
+from apps.layered.cloth.sequences import PLANS, decode, encode, plans, read_sequence, read_sequences, write_sequence
 from apps.layered.cloth.simulation import Measures, SimulationFailed, Waistband, adult
 from apps.layered.simulate import main
 from bodymap import UserError
@@ -168,6 +168,19 @@ def test_plans_hold_out_garments_and_persons():
     assert not worn["train"] & worn["test"]
     assert {plan.motion for plan in PLANS} <= set(MOTIONS) and worn["train"] | worn["test"] <= set(KINDS)
     assert len({plan.person for plan in PLANS}) == 12
+    more = plans(60)
+    assert more[:12] == PLANS and plans(5) == PLANS[:5] and len({plan.person for plan in more}) == 60
+    assert {g for p in more[12:] for g in (p.upper, p.lower)} == worn["train"]
+    assert all(plan.split == "train" for plan in more[12:])
+
+
+def test_a_garment_can_be_cut_otherwise(tailor):
+    plain, other, again = (tailor.make("skirt", cut_seed=seed) for seed in (None, 3, 3))
+    hem = [garment.vertices[:, 2].min() for garment in (plain, other, again)]
+    expected = (recut(KINDS["skirt"], 3).hem - KINDS["skirt"].hem) * tailor.leg_length
+    assert abs(hem[0] - hem[1] - expected) < 0.003 and abs(expected) > 0.01 and hem[1] == hem[2]
+    for seed in range(40):  # longer ones too stay those of training: no test garment's length
+        assert recut(KINDS["skirt"], seed).hem < KINDS["long skirt"].hem - 0.15
 
 
 @pytest.mark.parametrize("name", MOTIONS)
@@ -238,7 +251,7 @@ def test_what_goes_wrong_ends_a_sequence():
 
 
 def test_bad_numbers_are_refused(tmp_path):
-    for arguments in (["--frames", "1"], ["--sequences", "13"], ["--edge", "1"]):
+    for arguments in (["--frames", "1"], ["--sequences", "0"], ["--edge", "1"]):
         with pytest.raises(UserError, match=arguments[0]):
             main(["--out", str(tmp_path), *arguments])
 
