@@ -130,12 +130,13 @@ def _hanging(
             continue
         window = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in box)
         piece = pieces[window] == number
-        middle, top = np.quantile(high[window][piece], (0.5, 0.95))
+        top = np.quantile(high[window][piece], 0.95)
         if top > _WAIST:
             continue
         around = ndimage.binary_dilation(piece, iterations=2) & ~piece & inside[window]
         above = around & (high[window] > top)
-        if (layer[window][around] == _LOWER).mean() > _AROUND or belly[window][above].mean() > _ABOVE:
+        garment, bare = (layer[window] == _LOWER)[around], belly[window][above]
+        if garment.sum() > _AROUND * garment.size or bare.sum() > _ABOVE * bare.size:  # (nothing may be around it)
             result[window] |= piece
     return result
 
