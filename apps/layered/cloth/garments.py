@@ -27,6 +27,8 @@ from bodymap.surface import load_template
 _REACH = 0.35  # metres to which the field is known
 _CLEAR = 0.007  # metres that cloth keeps off the skin at rest
 _OVER = 0.008  # metres from the lower to the upper garment
+# Tops with a hem above this share of the leg end, cut otherwise, higher or lower by shares drawn from here (``recut``)
+_TOP, _LONGER = 0.3, (-0.14, 0.26)
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,16 @@ KINDS: dict[str, Cut] = {
 
 
 def recut(cut: Cut, seed: int) -> Cut:
-    """The same pattern in another length and width."""
+    """The same pattern in another length and width; tops end anywhere between waist and thighs.
+
+    Were all tops to end at the hips, or all at the waist, a network would take their edge for it.
+    """
     rng = np.random.default_rng([seed, len(cut.layer), round(1000 * cut.hem)])
     longer, sleeve, ease, loose, flare = rng.uniform((0.75, 0.8, 0.9, 0.8, 0.6), (1.3, 1.1, 1.4, 1.5, 1.4))
+    top = cut.layer == "upper" and cut.hem < _TOP
     return replace(
         cut,
-        hem=min(cut.hem * longer, 0.95),
+        hem=cut.hem + rng.uniform(*_LONGER) if top else min(cut.hem * longer, 0.95),
         sleeve=min(cut.sleeve * sleeve, 0.97),
         ease=cut.ease * ease,
         loose=cut.loose * loose,

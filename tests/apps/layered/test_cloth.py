@@ -183,6 +183,12 @@ def test_a_garment_can_be_cut_otherwise(tailor):
         assert recut(KINDS["skirt"], seed).hem < KINDS["long skirt"].hem - 0.15
 
 
+def test_tops_that_are_cut_otherwise_end_between_waist_and_thighs(tailor):
+    cuts = [recut(KINDS["hoodie"], seed).hem for seed in range(60)]
+    waist = (tailor.hip - tailor.waist) / tailor.leg_length
+    assert waist < min(cuts) < waist + 0.08 and 0.25 < max(cuts) < 0.35
+
+
 @pytest.mark.parametrize("name", MOTIONS)
 def test_motions_begin_at_rest_and_are_smooth(pack, tailor, name):
     local = local_rotations(name, pack, 40)
