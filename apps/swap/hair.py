@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from apps.swap import regions
-from apps.swap.regions import HAIR
+from apps.swap.regions import HAIR, UPPER
 from bodymap.errors import UserError
 from bodymap.surface import Template
 from bodymap.warping import blend
-from bodymap.warping.grid import erode
+from bodymap.warping.grid import dilate, erode
+from bodymap.warping.image_to_texture import PartialTexture
 
 if TYPE_CHECKING:
     from apps.swap.transfer import Source
@@ -25,6 +26,9 @@ _DARKEST, _LIGHTEST = 0.03, 0.97
 _LIVELIER = (0.5, 2.2)
 _STEPS = 24
 _FEWEST = 60
+# Shares of the texture's side: so far beyond hair on the garment the map's edge may be off, and so far its ends may
+# fall (1.3 and 6 cm on the torso); these have more than that share of the hair's colour, the rest being the cloth's.
+_RIM, _ENDS, _HAIRS = 8 / 1024, 36 / 1024, 0.35
 
 
 def exchange(
@@ -47,6 +51,24 @@ def exchange(
     photo = torch.from_numpy(source.photo.copy()).to(view.photo.device).float() / 255
     picture = recoloured(view.photo, own, photo, theirs, view.radius)
     return picture, blend.soft_matte(own.float(), view.photo, view.mask, 2 * view.radius)
+
+
+def wisps(partial: PartialTexture, hair: Bool[Tensor, "texel texel"]) -> Bool[Tensor, "texel texel"]:
+    """Ends of hair on the garment that the map has for cloth: a rim beside it, and further off by their colour.
+
+    They are wisps, or mixed with the cloth: each texel is put on the line from the colour of the cloth about it to the
+    hair's. Where the cloth itself lies far along that line the two are not told apart, and the rim has to do.
+    """
+    cloth, reach = partial.seen & (partial.layer == UPPER), [round(r * len(hair)) for r in (_RIM, _ENDS, 3 * _ENDS)]
+    rim, near, around = (cloth & dilate(hair, max(1, radius)) for radius in reach)
+    around &= ~near
+    if min(int(hair.sum()), int(around.sum())) < _FEWEST:
+        return rim
+    middle = partial.colour[around].median(0).values
+    apart = partial.colour[hair].median(0).values - middle
+    share = ((partial.colour - middle) * apart).sum(-1) / apart.square().sum().clamp_min(1e-4)
+    told_apart = float((share[around] > _HAIRS).float().mean()) < 1 - _LIGHTEST
+    return rim | (near & (share > _HAIRS)) if told_apart else rim
 
 
 def recoloured(photo, own, other, theirs, radius: int) -> Float[Tensor, "height width rgb=3"]:

@@ -28,6 +28,9 @@ _BINS, _SOFT = 16, 0.8
 _MIXED = 2
 # How far down from where the map has it hair may fall over clothes, as a share of the person's size.
 _FALLS = 1 / 10
+# What is worn on a wrist parts two pieces of arm by less than this share of the person's size; seen from there they
+# lie in directions whose cosine is below that.
+_BRACELET, _OPPOSITE = 1 / 18, -0.5
 # Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
@@ -118,6 +121,30 @@ def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
     donors = cloth & ~becomes_skin & ~becomes_cloth
     moved = _moved(moved, becomes_cloth, donors & ~np.isin(moved.part, _BARE))
     return _moved(moved, becomes_skin, skin & ~becomes_cloth)
+
+
+def bare_wrists(correspondence: Correspondence) -> Correspondence:
+    """A source's watch or bracelet before its garment, which the map has for part of that, counts as carried.
+
+    It is cloth between two pieces of arm, each in the opposite direction of the other. (Of a target that would stop
+    trousers between two hands from being exchanged.)
+    """
+    mask, layer = correspondence.mask, correspondence.layer
+    arms, cloth = mask & (layer == SKIN) & np.isin(correspondence.part, _FOREARMS), mask & np.isin(layer, CLOTH)
+    extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
+    pieces, _ = ndimage.label(arms)
+    numbers = np.flatnonzero(np.bincount(pieces.ravel())[1:] >= _FEWEST) + 1
+    worn = np.zeros_like(mask)
+    at = np.indices(mask.shape)
+    for number in numbers if len(numbers) > 1 else ():
+        ends = pieces == number, np.isin(pieces, numbers) & (pieces != number)
+        away = [ndimage.distance_transform_edt(~end, return_distances=False, return_indices=True) - at for end in ends]
+        length = [np.hypot(*to) for to in away]
+        cosine = (away[0] * away[1]).sum(0) / np.maximum(length[0] * length[1], 1e-6)
+        worn |= cloth & (length[0] + length[1] < _BRACELET * extent) & (cosine < _OPPOSITE)
+    # and its edges, where its colours are mixed with the garment's
+    worn = ndimage.binary_dilation(ndimage.binary_opening(worn), iterations=_MIXED) & cloth
+    return replace(correspondence, layer=np.where(worn, CARRIED, layer).astype(layer.dtype))
 
 
 def hair_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence:

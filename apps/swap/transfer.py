@@ -160,7 +160,7 @@ def read_source(
     _check(photo, correspondence, "source", layers)
     photo, correspondence = _at_working_size(photo, with_layers(correspondence, layers))
     reach = smoothing_reach(correspondence)
-    correspondence = _tidied(template, correspondence, photo, reach)
+    correspondence = labels.bare_wrists(_tidied(template, correspondence, photo, reach))
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
@@ -311,7 +311,7 @@ def _without_strays(template: Template, partial: PartialTexture, with_head: bool
     atlas = get_atlas(template, partial.colour.shape[0])
     on_head = regions.texel_parts(template, atlas) == 0
     stray = (partial.layer == HAIR) & ~on_head
-    return garments.without_strays(partial, stray)
+    return garments.without_strays(partial, stray | hair.wisps(partial, stray))
 
 
 def _at_working_size(photo: np.ndarray, correspondence: Correspondence) -> tuple[np.ndarray, Correspondence]:

@@ -6,7 +6,7 @@ from scipy import ndimage
 from support.mapped import FOREARMS, HAIR, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
 
 from apps.swap.hems import straightened
-from apps.swap.labels import hair_redrawn, skin_redrawn, tidy_layers
+from apps.swap.labels import bare_wrists, hair_redrawn, skin_redrawn, tidy_layers
 from bodymap.surface import load_template
 from bodymap.types import LAYER_NAMES, PART_NAMES
 
@@ -71,6 +71,26 @@ def test_a_lock_in_the_garments_colour_stays_as_the_map_has_it():
     c, lock = lock_over_the_shoulder()
     photo = dressed(relabelled(c, lock, HAIR), {**COLOURS, HAIR: COLOURS[UPPER]})
     assert np.array_equal(hair_redrawn(c, photo).layer, c.layer)
+
+
+def test_a_watch_that_the_map_takes_for_the_garment_is_carried():
+    c = correspondence(0.0, (840, 528), sleeves=False)
+    hands, forearms = (np.isin(c.part, parts) for parts in (HANDS, FOREARMS))
+    # a band of some ten pixels around each wrist, without the forearm beyond it
+    band = ndimage.binary_dilation(hands, iterations=10) & forearms
+    watch = relabelled(c, band, UPPER)
+    found = bare_wrists(watch)
+    assert band.sum() > 150 and (found.layer[band] == CARRIED).mean() > 0.9
+    assert np.array_equal(found.layer[~band], watch.layer[~band])
+
+
+def test_a_sleeve_that_ends_at_the_hand_is_no_watch():
+    c = correspondence(0.0, (840, 528))
+    assert np.array_equal(bare_wrists(c).layer, c.layer)
+    # nor one pushed up a little, with bare skin on one side alone
+    pushed = ndimage.binary_dilation(np.isin(c.part, HANDS), iterations=10) & np.isin(c.part, FOREARMS)
+    c = relabelled(c, pushed, SKIN)
+    assert np.array_equal(bare_wrists(c).layer, c.layer)
 
 
 def test_cloth_in_the_colour_of_skin_stays_where_the_map_has_it():

@@ -150,6 +150,22 @@ def test_a_long_sleeve_reaches_as_far_as_the_one_it_replaces():
     shows(image, inside(np.isin(target.part, HANDS)), ONE[SKIN], share=0.9)
 
 
+def test_the_rim_of_a_new_collar_on_a_bare_neck_is_no_wider_than_the_blend():
+    source, target = correspondence(0.0), correspondence(0.4)
+    collar = target.layer == UPPER
+    height = np.full(target.size, -np.inf)
+    height[target.mask] = positions(target)[:, 2]
+    low = with_changes(target, layer=np.where(collar & (height > 0.36), SKIN, target.layer).astype(np.int8))
+    before = dressed(low, TWO)
+    image = run(source, low, "upper", target_photo=before).image
+    covered = inside(collar & (low.layer == SKIN))
+    shows(image, covered, ONE[UPPER], share=0.9)
+    # the texture's edges are a centimetre wide: three pixels on each side here
+    beyond = ndimage.distance_transform_edt(~collar) > 2
+    bare = beyond & (target.layer == SKIN) & (height > 0.36)
+    assert bare.sum() > 1000 and np.array_equal(image[bare], before[bare])
+
+
 def test_several_garments_at_once():
     source, target = correspondence(0.0), correspondence(0.4)
     before = dressed(target, TWO)
