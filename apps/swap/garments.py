@@ -133,7 +133,15 @@ def _exchanged(
         covering = covering * ~regions.bare_legs(view)
     region = torch.maximum(worn.float(), covering)
     matte = blend.soft_matte(region, view.photo, view.mask, view.radius)
-    return picture, torch.where(dilate(worn, view.radius), matte, region) * ~kept
+    # away from the old garment its edge is as narrow as a blend's: the texture's own is a centimetre, many pixels, wide
+    narrow = _narrow(mine, view) * (covering > 0)
+    return picture, torch.where(dilate(worn, view.radius), matte, narrow) * ~kept
+
+
+def _narrow(share: Matte, view: regions.TargetView) -> Matte:
+    """A share with its edges where it passes one half, some pixels wide."""
+    radius, mask = view.radius // 2, view.mask.float()
+    return blend.box_mean((share > 0.5) * mask, radius) / blend.box_mean(mask, radius).clamp_min(1e-6) * mask
 
 
 def _spread(template: Template, skin: PartialTexture) -> Float[Tensor, "texel texel rgb=3"]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from apps.swap import regions
+from apps.swap.labels import DEEP, FIRM, bins, log_ratio
 from apps.swap.regions import HAIR, UPPER
 from bodymap.errors import UserError
 from bodymap.surface import Template
@@ -56,8 +57,8 @@ def exchange(
 def wisps(partial: PartialTexture, hair: Bool[Tensor, "texel texel"]) -> Bool[Tensor, "texel texel"]:
     """Ends of hair on the garment that the map has for cloth: a rim beside it, and further off by their colour.
 
-    They are wisps, or mixed with the cloth: each texel is put on the line from the colour of the cloth about it to the
-    hair's. Where the cloth itself lies far along that line the two are not told apart, and the rim has to do.
+    They are wisps in colours that are the hair's and not the cloth's, or mixed with that: then they lie on the line
+    from the cloth's colour to the hair's. Where the cloth itself does the two are not told apart: the rim has to do.
     """
     cloth, reach = partial.seen & (partial.layer == UPPER), [round(r * len(hair)) for r in (_RIM, _ENDS, 3 * _ENDS)]
     rim, near, around = (cloth & dilate(hair, max(1, radius)) for radius in reach)
@@ -67,8 +68,14 @@ def wisps(partial: PartialTexture, hair: Bool[Tensor, "texel texel"]) -> Bool[Te
     middle = partial.colour[around].median(0).values
     apart = partial.colour[hair].median(0).values - middle
     share = ((partial.colour - middle) * apart).sum(-1) / apart.square().sum().clamp_min(1e-4)
-    told_apart = float((share[around] > _HAIRS).float().mean()) < 1 - _LIGHTEST
-    return rim | (near & (share > _HAIRS)) if told_apart else rim
+    mixed = near & (share > _HAIRS)
+    if float((share[around] > _HAIRS).float().mean()) > 1 - _LIGHTEST:
+        mixed &= False
+    colours = (partial.colour * 255).round().byte().cpu().numpy()
+    own, other = hair.cpu().numpy(), around.cpu().numpy()
+    ratio = log_ratio(colours[own], colours[other])[bins(colours)]
+    theirs = near & torch.from_numpy(ratio > FIRM + DEEP).to(near.device)
+    return rim | mixed | theirs
 
 
 def recoloured(photo, own, other, theirs, radius: int) -> Float[Tensor, "height width rgb=3"]:

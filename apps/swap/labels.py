@@ -22,11 +22,11 @@ MISTAKE, BORDERS, SPECK = 0.04, 0.6, 0.0015
 _ASTRAY, _SURE, _AROUND = 1 / 40, 1 / 150, 1 / 12
 # A colour speaks for the other label when it is e^FIRM times as frequent there, at the label's edge, and e^DEEP times
 # more where the label is at its furthest from it. What is rarer than RARE on both sides says nothing.
-_FIRM, _DEEP, _RARE = 0.8, 1.5, 1e-3
+FIRM, DEEP, _RARE = 0.8, 1.5, 1e-3
 _BINS, _SOFT = 16, 0.8
 # Pixels over which skin and cloth mix along their edge.
 _MIXED = 2
-# How far down from where the map has it hair may fall over clothes, as a share of the person's size.
+# How far from where the map has it hair may fall over clothes, and a thing reach, as a share of the person's size.
 _FALLS = 1 / 10
 # What is worn on a wrist parts two pieces of arm by less than this share of the person's size; seen from there they
 # lie in directions whose cosine is below that.
@@ -102,11 +102,11 @@ def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
         ratio = table[bins(photo[window])]
         speaks = ndimage.uniform_filter(ratio, 3, mode="nearest")
         depth = np.minimum(np.where(skin, from_cloth, from_skin)[window] / astray, 1)
-        against = _FIRM + _DEEP * depth
+        against = FIRM + DEEP * depth
         lost = piece & near[window] & (speaks < -against)
         if _is_cloth(photo, known, window, piece, there):
             becomes_cloth[window] |= piece
-        elif min(np.median(ratio[piece]), -np.median(table[bins(there)])) > _FIRM and lost.sum() < _MOST * piece.sum():
+        elif min(np.median(ratio[piece]), -np.median(table[bins(there)])) > FIRM and lost.sum() < _MOST * piece.sum():
             becomes_cloth[window] |= lost
             becomes_skin[window] |= cloth[window] & near[window] & (reach <= astray) & (speaks > against)
             mixed[window] |= (ratio < 0) & (reach <= astray)
@@ -152,25 +152,39 @@ def hair_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
 
     They keep their place on the body: hair off the head is part of nobody's outfit, and the target's own stays.
     """
+    return _grown(correspondence, photo, correspondence.mask & (correspondence.layer == HAIR), UPPER)
+
+
+def carried_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """The rest of a bag or a book that the map has for the garment beside it, where it has other colours than that."""
+    pieces, count = ndimage.label(correspondence.mask & (correspondence.layer == CARRIED))
+    for number in range(1, count + 1):
+        for garment in (UPPER, LOWER):
+            correspondence = _grown(correspondence, photo, pieces == number, garment)
+    return correspondence
+
+
+def _grown(correspondence: Correspondence, photo: Photo, thing: Region, garment: int) -> Correspondence:
+    """A thing before a garment with what of that joins it in its colours, no further off than ``_FALLS``."""
     layer, mask = correspondence.layer, correspondence.mask
-    hair, cloth = mask & (layer == HAIR), mask & (layer == UPPER)
-    if not hair.any() or not cloth.any():
+    cloth = mask & (layer == garment)
+    if not thing.any() or not cloth.any():
         return correspondence
     extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
     falls, sure = round(_FALLS * extent), max(2, round(_SURE * extent))
-    away = _distance(hair)
+    away = _distance(thing)
     near = cloth & (away <= falls)
-    known, there = photo[hair & (_distance(~hair) > sure)], photo[cloth & (away > falls) & (away <= 3 * falls)]
+    known, there = photo[thing & (_distance(~thing) > sure)], photo[cloth & (away > falls) & (away <= 3 * falls)]
     if min(len(known), len(there)) < _FEWEST or not near.any():
         return correspondence
     table = log_ratio(known, there)
     ratio = table[bins(photo)]
-    if min(np.median(table[bins(known)]), -np.median(table[bins(there)])) < _FIRM:
+    if min(np.median(table[bins(known)]), -np.median(table[bins(there)])) < FIRM:
         return correspondence
     speaks = ndimage.uniform_filter(ratio, 2 * sure + 1, mode="nearest")
-    lock = near & (speaks > _FIRM + _DEEP * np.minimum(away / falls, 1))
-    lock = ndimage.binary_closing(_joined(lock, hair), iterations=sure) & near
-    return replace(correspondence, layer=np.where(lock, HAIR, layer).astype(layer.dtype))
+    more = near & (speaks > FIRM + DEEP * np.minimum(away / falls, 1))
+    more = ndimage.binary_closing(_joined(more, thing), iterations=sure) & near
+    return replace(correspondence, layer=np.where(more, layer[thing][0], layer).astype(layer.dtype))
 
 
 def _replaced(correspondence: Correspondence, skin: Region, cloth: Region, astray: int) -> Correspondence:
@@ -201,7 +215,7 @@ def _is_cloth(
     others[window] &= ~piece
     if others.sum() < max(_FEWEST, piece.sum()):
         return False
-    return float(np.median(log_ratio(photo[others], there)[bins(photo[window][piece])])) < -_FIRM - _DEEP / 2
+    return float(np.median(log_ratio(photo[others], there)[bins(photo[window][piece])])) < -FIRM - DEEP / 2
 
 
 def _joined(region: Region, to: Region) -> Region:

@@ -91,7 +91,7 @@ class TargetView:
     @property
     def radius(self) -> int:
         """Of edge filters, pixels."""
-        return edge_radius(self.mask)
+        return max(2, round(self.extent / 250))
 
 
 def window(correspondence: Correspondence) -> tuple[slice, slice]:
@@ -139,24 +139,8 @@ def target_view(
         barycentric=tensor(correspondence.barycentric).float(),
         picture=seen.values[..., :3].clamp(0, 1),
         known=seen.values[..., 3],
-        share=_crisp(seen.values[..., 4:], mask),
+        share=seen.values[..., 4:],
     )
-
-
-def _crisp(share: Float[Tensor, "height width layer"], mask: Bool[Tensor, "height width"]) -> Tensor:
-    """The layers' shares with edges as narrow as the blend's, wherever the texture's own, of a centimetre, fall here.
-
-    Through the map those may be many pixels wide: a new collar's red would run that far out over the bare neck.
-    """
-    first = torch.nn.functional.one_hot(share.argmax(-1), share.shape[-1]) * mask[..., None]
-    radius = max(1, edge_radius(mask) // 2)
-    soft = torch.stack([blend.box_mean(layer, radius) for layer in first.float().unbind(-1)], -1)
-    return soft / soft.sum(-1, keepdim=True).clamp_min(1e-6) * mask[..., None]
-
-
-def edge_radius(mask: Bool[Tensor, "height width"]) -> int:
-    """Of edge filters in the cut-out of a person, pixels."""
-    return max(2, round((max(mask.shape) - 2 * _MARGIN) / 250))
 
 
 def smooth_shares(layer: Int[Tensor, "texel texel"], atlas: Atlas) -> Float[Tensor, "texel texel layer"]:

@@ -160,7 +160,9 @@ def read_source(
     _check(photo, correspondence, "source", layers)
     photo, correspondence = _at_working_size(photo, with_layers(correspondence, layers))
     reach = smoothing_reach(correspondence)
-    correspondence = labels.bare_wrists(_tidied(template, correspondence, photo, reach))
+    # (of a target that would keep more of what is wrongly taken for carried)
+    correspondence = labels.carried_redrawn(_tidied(template, correspondence, photo, reach), photo)
+    correspondence = labels.bare_wrists(correspondence)
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):

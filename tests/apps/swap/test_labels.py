@@ -6,7 +6,7 @@ from scipy import ndimage
 from support.mapped import FOREARMS, HAIR, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
 
 from apps.swap.hems import straightened
-from apps.swap.labels import bare_wrists, hair_redrawn, skin_redrawn, tidy_layers
+from apps.swap.labels import bare_wrists, carried_redrawn, hair_redrawn, skin_redrawn, tidy_layers
 from bodymap.surface import load_template
 from bodymap.types import LAYER_NAMES, PART_NAMES
 
@@ -65,6 +65,20 @@ def test_the_rest_of_a_lock_on_the_chest_is_hair_but_cloth_is_not():
     assert (found.layer == c.layer)[c.mask & ~lost].mean() > 0.995
     # where it lies has not changed
     assert np.array_equal(found.triangle, c.triangle) and np.array_equal(found.part, c.part)
+
+
+@pytest.mark.parametrize("told_apart", [True, False])
+def test_the_rest_of_a_book_before_the_garment_is_carried(told_apart):
+    c = correspondence(0.4, (840, 528))
+    book = block((c.layer == UPPER) & (c.part == PART_NAMES.index("torso_front")), 20)
+    half = book & (np.arange(840)[:, None] > np.median(np.nonzero(book)[0]))
+    lost = book & ~half
+    colour = (0.6, 0.4, 0.9) if told_apart else COLOURS[UPPER]
+    photo = dressed(relabelled(c, book, CARRIED), {**COLOURS, CARRIED: colour})
+    c = relabelled(c, half, CARRIED)
+    found = carried_redrawn(c, photo)
+    assert (found.layer[lost] == (CARRIED if told_apart else UPPER)).mean() > 0.8
+    assert (found.layer == c.layer)[c.mask & ~lost].mean() > 0.999
 
 
 def test_a_lock_in_the_garments_colour_stays_as_the_map_has_it():
