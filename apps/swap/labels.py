@@ -31,6 +31,8 @@ _FALLS = 1 / 10
 # What is worn on a wrist parts two pieces of arm by less than this share of the person's size; seen from there they
 # lie in directions whose cosine is below that.
 _BRACELET, _OPPOSITE = 1 / 18, -0.5
+# An island is within a hand where so much of its rim is.
+_WITHIN = 0.8
 # Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
@@ -121,6 +123,29 @@ def skin_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
     donors = cloth & ~becomes_skin & ~becomes_cloth
     moved = _moved(moved, becomes_cloth, donors & ~np.isin(moved.part, _BARE))
     return _moved(moved, becomes_skin, skin & ~becomes_cloth)
+
+
+def seen_through(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """Background within the curve of a hand, which the map has for cloth, counts as carried: it stays as it is.
+
+    It is a small island of cloth within a hand and forearm, and has the colours of what lies around the person.
+    """
+    mask, layer = correspondence.mask, correspondence.layer
+    cloth, bare = mask & np.isin(layer, CLOTH), mask & (layer == SKIN) & np.isin(correspondence.part, _FOREARMS)
+    extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
+    pieces, _ = ndimage.label(cloth)
+    through = np.zeros_like(mask)
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        window = tuple(slice(max(0, s.start - round(_AROUND * extent)), s.stop + round(_AROUND * extent)) for s in box)
+        piece = pieces[window] == number
+        rim = ndimage.binary_dilation(piece) & ~piece
+        there = photo[window][~mask[window]]
+        if piece.sum() >= SPECK * mask.sum() or bare[window][rim].mean() < _WITHIN or len(there) < _FEWEST:
+            continue
+        others = photo[cloth & (pieces != number)]
+        if len(others) >= _FEWEST and np.median(log_ratio(there, others)[bins(photo[window][piece])]) > FIRM:
+            through[window] |= piece
+    return replace(correspondence, layer=np.where(through, CARRIED, layer).astype(layer.dtype))
 
 
 def bare_wrists(correspondence: Correspondence) -> Correspondence:

@@ -6,7 +6,7 @@ from scipy import ndimage
 from support.mapped import FOREARMS, HAIR, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
 
 from apps.swap.hems import straightened
-from apps.swap.labels import bare_wrists, carried_redrawn, hair_redrawn, skin_redrawn, tidy_layers
+from apps.swap.labels import bare_wrists, carried_redrawn, hair_redrawn, seen_through, skin_redrawn, tidy_layers
 from bodymap.surface import load_template
 from bodymap.types import LAYER_NAMES, PART_NAMES
 
@@ -105,6 +105,20 @@ def test_a_sleeve_that_ends_at_the_hand_is_no_watch():
     pushed = ndimage.binary_dilation(np.isin(c.part, HANDS), iterations=10) & np.isin(c.part, FOREARMS)
     c = relabelled(c, pushed, SKIN)
     assert np.array_equal(bare_wrists(c).layer, c.layer)
+
+
+@pytest.mark.parametrize("through", [True, False])
+def test_background_within_a_hand_is_no_cloth_but_trousers_are(through):
+    c = correspondence(0.0, (840, 528))
+    forearm = c.mask & (c.part == FOREARMS[0])
+    bare = relabelled(c, np.isin(c.part, [*FOREARMS, *HANDS]), SKIN)
+    hole = block(forearm, 3)
+    assert (hole & forearm).sum() == hole.sum() == 49
+    photo = dressed(bare, COLOURS)
+    photo[hole] = photo[~c.mask][0] if through else np.median(photo[bare.layer == LOWER], 0)
+    held = relabelled(bare, hole, LOWER)
+    expected = relabelled(bare, hole, CARRIED) if through else held
+    assert np.array_equal(seen_through(held, photo).layer, expected.layer)
 
 
 def test_cloth_in_the_colour_of_skin_stays_where_the_map_has_it():
