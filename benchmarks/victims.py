@@ -337,6 +337,7 @@ VICTIMS: tuple[Victim, ...] = (
         "completion.yaml:yaml",
         "textures/textures.json:json",
         "textures/00000.safetensors:safetensors",
+        also=("textures",),
         weight=3,
     ),
     *_v(
