@@ -30,6 +30,8 @@ _FEWEST = 60
 # Shares of the texture's side: so far beyond hair on the garment the map's edge may be off, and so far its ends may
 # fall (1.3 and 6 cm on the torso); these have more than that share of the hair's colour, the rest being the cloth's.
 _RIM, _ENDS, _HAIRS = 8 / 1024, 36 / 1024, 0.35
+# of the cloth further off no more than that share may lie so far towards the hair's colour
+_ALIKE = 0.03
 
 
 def exchange(
@@ -68,14 +70,12 @@ def wisps(partial: PartialTexture, hair: Bool[Tensor, "texel texel"]) -> Bool[Te
     middle = partial.colour[around].median(0).values
     apart = partial.colour[hair].median(0).values - middle
     share = ((partial.colour - middle) * apart).sum(-1) / apart.square().sum().clamp_min(1e-4)
-    mixed = near & (share > _HAIRS)
-    if float((share[around] > _HAIRS).float().mean()) > 1 - _LIGHTEST:
-        mixed &= False
     colours = (partial.colour * 255).round().byte().cpu().numpy()
     own, other = hair.cpu().numpy(), around.cpu().numpy()
     ratio = log_ratio(colours[own], colours[other])[bins(colours)]
-    theirs = near & torch.from_numpy(ratio > FIRM + DEEP).to(near.device)
-    return rim | mixed | theirs
+    ends = rim | near & torch.from_numpy(ratio > FIRM + DEEP).to(near.device)
+    told_apart = float((share[around] > _HAIRS).float().mean()) <= _ALIKE
+    return ends | near & (share > _HAIRS) if told_apart else ends
 
 
 def recoloured(photo, own, other, theirs, radius: int) -> Float[Tensor, "height width rgb=3"]:
