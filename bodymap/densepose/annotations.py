@@ -146,6 +146,9 @@ def _check(path: Path, entry: Any, what: str, names: Iterable[str]) -> None:
     for name in names:
         if name not in entry:
             raise UserError(f"{path}: the {what} {entry.get('id', 'without an id')} lacks {name}; get the file again.")
+    for name in ("id", "image_id", "category_id"):
+        if not isinstance(entry.get(name, 0), int | str):
+            raise UserError(f"{path}: the {what} {str(entry['id'])[:40]} has no usable {name}; get the file again.")
 
 
 def _person_categories(categories: Any) -> set | None:
@@ -153,7 +156,9 @@ def _person_categories(categories: Any) -> set | None:
     if not isinstance(categories, list) or not categories:
         return None
     return {
-        entry.get("id") for entry in categories if isinstance(entry, dict) and entry.get("name") == "person"
+        entry.get("id")
+        for entry in categories
+        if isinstance(entry, dict) and entry.get("name") == "person" and isinstance(entry.get("id"), int | str)
     } or None
 
 

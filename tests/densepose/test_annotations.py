@@ -75,6 +75,8 @@ def test_outline_where_there_are_no_parts(tmp_path):
         ({"bbox": [1, 2, -3, 4]}, "box"),
         ({"area": "large"}, "annotation 5"),
         ({"image_id": 77}, "picture 77"),
+        ({"image_id": [1]}, "no usable image_id"),
+        ({"category_id": [1]}, "no usable category_id"),
     ],
 )
 def test_damage_names_the_annotation(tmp_path, change, says):

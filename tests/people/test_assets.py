@@ -108,6 +108,7 @@ def test_fit_agrees_with_makehuman_in_its_own_axes(tmp_path, bodies):
         (("basemesh hm08", "basemesh alpha7"), "base mesh alpha7"),
         (("21 22 23", "21 22 99999"), "does not have"),
         (("21 22 23", "21 22 x"), "not a readable"),
+        (("21 22 23 0.5", "21 22\n23 24 25 0.5"), "not a readable"),
         (("obj_file thing.obj", ""), "names no mesh"),
         (("0.5 0.25 0.25", "0 0 0"), "sum to 1"),
         (("x_scale 10 11 2.0", "x_scale 10"), "not a readable"),

@@ -199,6 +199,8 @@ def _read_vertex(words: list[str], refs: list, weights: list, offsets: list) -> 
         refs.append([int(words[0])] * 3)
         weights.append([1.0, 0.0, 0.0])
         offsets.append([0.0, 0.0, 0.0])
+    elif len(words) < 6:
+        raise ValueError(f"a vertex of {len(words)} numbers")
     else:
         refs.append([int(x) for x in words[:3]])
         weights.append([float(x) for x in words[3:6]])
