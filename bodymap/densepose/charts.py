@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from bodymap.errors import UserError
 
 CHARTS = 24
+_MOST_AROUND = 64  # triangles at a vertex; a body has far fewer, and tables of neighbours are as wide
 
 # Which of our parts a chart lies on (sides without an entry in PART_NAMES are dropped for head and torso). Index = I;
 # 0 is the background. Sides are the person's own.
@@ -157,5 +158,8 @@ def check_table(table: ChartTable) -> None:
     # written so that NaN fails
     if not ((table.uv >= -1e-6) & (table.uv <= 1 + 1e-6)).all():
         raise ValueError("coordinates outside 0..1")
+    for triangles in (table.triangles, table.body_triangles):
+        if (most := np.bincount(triangles.reshape(-1)).max()) > _MOST_AROUND:
+            raise ValueError(f"{most} triangles meet at a vertex")
     if (table.vertex_chart[table.triangles] != table.chart[:, None]).any():
         raise ValueError("a triangle across two charts")

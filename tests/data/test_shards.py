@@ -43,6 +43,12 @@ def test_round_trip(tmp_path, workers):
     assert stack([data[1], data[7]])["image"].shape == (2, 20, 16, 3)
 
 
+def test_arrays_that_lie_otherwise_in_memory_come_back(tmp_path):
+    plane = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(3, 2, 4)
+    write_shards(lambda index: {"map": (plane + index).transpose(1, 2, 0)}, 2, tmp_path, ShardSettings(per_shard=2))
+    assert np.array_equal(ShardDataset(tmp_path)[1]["map"], (plane + 1).transpose(1, 2, 0))
+
+
 def test_finished_shards_are_kept_and_damaged_ones_made_again(tmp_path):
     write_shards(make, 10, tmp_path, SETTINGS)
     whole = files(tmp_path)

@@ -53,6 +53,7 @@ def test_damaged_tables(tmp_path):
         (replace(table, uv=table.uv + 1), "0..1"),
         (replace(table, triangles=table.triangles + 200), "out of range"),
         (replace(table, chart=np.roll(table.chart, 1)), "two charts"),
+        (replace(table, triangles=table.triangles * 0, chart=table.chart * 0 + table.chart[0]), "meet at a vertex"),
     ):
         write_table(bad, path)
         with pytest.raises(UserError, match=says):

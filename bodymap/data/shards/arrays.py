@@ -25,7 +25,8 @@ def write(samples: Iterable[Sample | Compact], file: Path, first: int) -> None:
     from safetensors.numpy import save_file
 
     parts = [compact(sample) for sample in samples]
-    tensors = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    # (safetensors writes the memory as it lies, whatever the strides say)
+    tensors = {name: np.ascontiguousarray(np.stack([part[name] for part in parts])) for name in parts[0]}
     save_file(tensors, file, {"format": FORMAT, "version": str(VERSION), "first": str(first)})
     sort_safetensors_header(file)
 
