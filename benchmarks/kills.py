@@ -64,6 +64,8 @@ TARGETS: tuple[Target, ...] = (
            ("completion.yaml", "textures"), "--resume", "out/checkpoint"),
     Target("train layered", "apps.layered.train", f"--config layered.yaml --shards layers {_LONG}",
            ("layered.yaml", "layers"), "--resume", "out/checkpoint"),
+    Target("train heights", "apps.layered.train_heights", f"--config heights.yaml --shards matches {_LONG}",
+           ("heights.yaml", "matches"), "--resume", "out/checkpoint"),
     Target("shards", "bodymap.data.shards", "--count 8 --size 48 32 --per-shard 2 -o out", ()),
     Target("tar shards", "bodymap.data.shards", "--count 4 --size 48 32 --per-shard 1 --format webdataset -o out", ()),
     Target("test set", "bodymap.data.testset", "images --count 4 --size 48x32 -o out", ()),

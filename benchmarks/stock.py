@@ -74,6 +74,7 @@ def build_stock(folder: Path, only: set[str] | None = None) -> None:
     }  # fmt: skip
     # what else a maker makes, and whose files it needs itself
     beside = {"tiny.yaml": "weights", "layered.yaml": "weights", "completion.yaml": "weights", "layers": "shards"}
+    beside |= {"heights.yaml": "weights", "matches": "shards", "heights": "layered"}
     needs = {"film.mp4": ["photo.jpg"], "photos": ["photo.jpg"], "run": ["weights", "shards"]}
     needed = None if only is None else {beside.get(name, name) for name in only}
     if needed is not None:
@@ -133,6 +134,7 @@ def _weights(folder: Path) -> None:
     tiny = (ROOT / "configs" / "bodymap" / "tiny.yaml").read_text()
     (folder / "tiny.yaml").write_text(tiny.replace("depth: 4", "depth: 1"))
     (folder / "layered.yaml").write_text((ROOT / "configs" / "layered" / "tiny.yaml").read_text())
+    (folder / "heights.yaml").write_text((ROOT / "configs" / "layered" / "heights" / "tiny.yaml").read_text())
     (folder / "completion.yaml").write_text(
         "what: completion\nmodel: {size: 32, channels: [8, 12]}\n"
         "task: {adversary: {weight: 0.1, begin_minutes: 0.0, width: 8}}\n"
@@ -232,7 +234,7 @@ def _scans(folder: Path) -> None:
 def _shards(folder: Path) -> None:
     from support.pictures import template_sample
 
-    from apps.layered.samples import layers_of
+    from apps.layered.samples import Matches, layers_of
     from bodymap.data.batch import compact
     from bodymap.data.shards import ShardSettings, write_shards
     from bodymap.data.shards.__main__ import main
@@ -241,6 +243,7 @@ def _shards(folder: Path) -> None:
     settings = ShardSettings(size=SIZE, per_shard=2)
     write_shards(lambda k: compact(samples[k]), 4, folder / "shards", settings)
     write_shards(lambda k: layers_of(samples[k]), 4, folder / "layers", settings)
+    write_shards(Matches(str(folder / "layers")), 4, folder / "matches", settings)
     main(["--count", "4", "--seed", "0", "--size", "32", "32", "--per-shard", "2", "-o", str(folder / "made")])
 
 
@@ -312,8 +315,10 @@ def _layered(folder: Path) -> None:
     import shutil
 
     from apps.layered.predictor import PRETRAINED
+    from apps.layered.settings import HEIGHTS
 
     shutil.copytree(PRETRAINED / "small", folder / "layered", dirs_exist_ok=True)
+    shutil.copytree(PRETRAINED / HEIGHTS, folder / "heights", dirs_exist_ok=True)
 
 
 def _cloth(folder: Path) -> None:

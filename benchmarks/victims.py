@@ -349,6 +349,15 @@ VICTIMS: tuple[Victim, ...] = (
         "layers/shard-00000.safetensors:safetensors",
         weight=3,
     ),
+    *_v(
+        "train heights",
+        "apps.layered.train_heights",
+        f"--config heights.yaml --shards matches {TRAIN} -o out",
+        "heights.yaml:yaml",
+        "matches/index.json:json",
+        "matches/shard-00000.safetensors:safetensors",
+        weight=3,
+    ),
     # ---- applications
     *_v(
         "swap",
@@ -401,11 +410,13 @@ VICTIMS: tuple[Victim, ...] = (
     *_v(
         "layered",
         "apps.layered.predict",
-        "photo.jpg -o out --mask labels.png --weights layered --size 128 --device cpu",
+        "photo.jpg -o out --mask labels.png --weights layered --heights heights --size 128 --device cpu",
         "photo.jpg:picture",
         "labels.png:picture",
         "layered/config.yaml:yaml",
         "layered/model.safetensors:safetensors",
+        "heights/config.yaml:yaml",
+        "heights/model.safetensors:safetensors",
         weight=3,
     ),
     *_v(
@@ -428,5 +439,12 @@ VICTIMS: tuple[Victim, ...] = (
         "shards stored/held_out_assets -o out",
         "stored/held_out_assets/index.json:json",
         "stored/held_out_assets/shard-000000.tar:binary",
+    ),
+    *_v(
+        "matches of layers",
+        "apps.layered.samples",
+        "matches layers -o out",
+        "layers/shard-00000.safetensors:safetensors",
+        weight=1.5,
     ),
 )

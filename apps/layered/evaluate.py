@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apps.layered.settings import HEIGHTS
 from bodymap.errors import UserError, run_command
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from apps.layered.predictor import LayeredBodyMap
 
-    model = LayeredBodyMap.from_pretrained(options.weights, device=options.device)
+    model = LayeredBodyMap.from_pretrained(
+        options.weights, device=options.device, heights=None if options.heights == "none" else options.heights
+    )
     tallies = _photographs(model, options) if options.photos else _synthetic(model, options)
     figures = {name: tally.figures() for name, tally in tallies.items()}
     if FITTED in figures:  # it knows of no garment
@@ -209,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pack", metavar="FILE", help="people pack (default: the small one that ships)")
     parser.add_argument("--count", type=int, default=40, help="pictures (default: %(default)s)")
     parser.add_argument("--weights", metavar="W", help="layered weights (default: the shipped ones)")
+    parser.add_argument(
+        "--heights", metavar="W", default=HEIGHTS, help="as apps.layered.predict; none: without (default: the shipped)"
+    )
     parser.add_argument("--device", metavar="D", help="cpu, cuda, ... (default: a GPU where there is one)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     parser.add_argument("--sheet", metavar="PNG", help="contact sheet: picture, layers, the three maps")

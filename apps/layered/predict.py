@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apps.layered.settings import HEIGHTS
 from bodymap.batch import Item, add_batch_arguments, check_batch_arguments
 from bodymap.errors import UserError, run_command
 from bodymap.files import output_folder
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _on_cluster(options: argparse.Namespace, items: list[Item]) -> Iterator[tuple[Item, str | UserError]]:
     from bodymap.cluster import absolute, map_items
 
-    items, options = absolute(items, options, ("output", "weights"))
+    items, options = absolute(items, options, ("output", "weights", "heights"))
     gpus = options.device is not None and options.device.startswith("cuda")
     make = partial(LayerMapper, options)
     return map_items(items, make, options.output, (".npz",), options.ray, options.workers, gpus)
@@ -95,6 +96,7 @@ class LayerMapper:
             device=options.device,
             dtype=options.dtype,
             config=LayeredPredictorConfig(size=options.size),
+            heights=None if options.heights == "none" else options.heights,
         )
 
     def read(self, item: Item) -> np.ndarray:
@@ -147,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
         help="semantic mask: 0 background, 1 body, 2 upper, 3 lower, or the colours of _layers.png (default: our own)",
     )
     parser.add_argument("--weights", metavar="W", help="folder or file of layered weights (default: the shipped ones)")
+    parser.add_argument(
+        "--heights",
+        metavar="W",
+        default=HEIGHTS,
+        help="weights of the network that corrects the lower garment; none: without it (default: the shipped ones)",
+    )
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 or mps (default: a GPU where there is one)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="the networks' arithmetic (default: float32)")
     parser.add_argument(

@@ -10,19 +10,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
 from apps.layered.heads import LAYERS, LayeredNet, LayeredOutput, carried_over, features_at, look
+from apps.layered.heights import LONGEST, HeightNet, moved, own_spread
 from apps.layered.masks import read_layers
 from apps.layered.samples import BODY, LOWER, UPPER, visible_layer
-from apps.layered.settings import LayeredConfig
+from apps.layered.settings import HEIGHTS, HeightConfig, LayeredConfig
 from apps.layered.surfaces import code_version, surfaces
+from bodymap import weights
+from bodymap.config import from_dict
 from bodymap.cropping import MULTIPLE, crop_of, resized
 from bodymap.errors import UserError
 from bodymap.expansion import Reading, band_positions, bands, expand, fine_mask
@@ -36,6 +40,8 @@ from bodymap.upsampling import sample_smooth
 
 if TYPE_CHECKING:
     from bodymap.predictor import Photo
+
+Settings = TypeVar("Settings", HeightConfig, LayeredConfig)
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 _PIXELS = 1 << 12  # pixels whose scores are held at a time
@@ -66,13 +72,20 @@ class LayeredPredictorConfig:
 class LayeredBodyMap:
     """A layered network on a BodyMap, which finds people, makes masks and gives the single-layer match."""
 
-    def __init__(self, net: LayeredNet, bodymap: BodyMap, config: LayeredPredictorConfig | None = None):
-        """Takes over ``net``: on BodyMap's device, in evaluation mode."""
+    def __init__(
+        self,
+        net: LayeredNet,
+        bodymap: BodyMap,
+        config: LayeredPredictorConfig | None = None,
+        heights: HeightNet | None = None,
+    ):
+        """Takes over ``net`` and ``heights``: on BodyMap's device, in evaluation mode."""
         if bodymap.net.cse is None:
             raise UserError("The layered network needs a BodyMap with a coarse stage; take other weights.")
         self.bodymap = bodymap
         self.device = bodymap.device
         self.net = net.to(self.device).eval().requires_grad_(False)
+        self.heights = None if heights is None else heights.to(self.device).eval().requires_grad_(False)
         self.surfaces = {name: surface.to(self.device) for name, surface in surfaces().items()}
         self.code_version = code_version(self.surfaces)
         self.config = config or LayeredPredictorConfig()
@@ -86,6 +99,7 @@ class LayeredBodyMap:
         dtype: str | torch.dtype | None = None,
         bodymap: BodyMap | None = None,
         config: LayeredPredictorConfig | None = None,
+        heights: str | os.PathLike | None = HEIGHTS,
     ) -> LayeredBodyMap:
         """Loads weights: nothing (the shipped ones), a folder (also a run's) or a file.
 
@@ -93,23 +107,19 @@ class LayeredBodyMap:
             dtype: of the networks' arithmetic, as BodyMap.from_pretrained takes it.
             bodymap: one that is loaded already, with its own device and dtype; None: the one that the weights were
                 trained upon.
+            heights: weights of the network that corrects the lower garment (``apps.layered.heights``): the shipped
+                ones, a folder or a file; None: without it.
 
         Raises:
             UserError: no such weights, damaged ones, ones of another network or other surfaces; no such device.
         """
-        from bodymap import weights
-        from bodymap.config import from_dict
-
         found = weights.load(find(source), code_version(surfaces()))
-        section = found.config.get("model")
-        if not isinstance(section, dict):
-            raise UserError(f'{found.path}: the configuration has no section "model", which describes the network.')
-        model = from_dict(LayeredConfig, section, f"{found.path}: model")
+        model = _described(found, "model", LayeredConfig)
         if bodymap is None:
             bodymap = BodyMap.from_pretrained(model.base, device=device, dtype=dtype)
         net = built(lambda: LayeredNet(model, bodymap.net.cse))
         weights.load_into(net, found.tensors, source=found.path)
-        return cls(net, bodymap, config)
+        return cls(net, bodymap, config, None if heights is None else load_heights(heights))
 
     # ---------------------------------------------------------------------------------------------------- the whole way
 
@@ -202,10 +212,16 @@ class LayeredBodyMap:
             wanted[rows // 2, columns // 2] = True
         codes = torch.zeros(rows * columns, 4, device=self.device)
         match = frame.match.flatten(0, 1)
+        known = None
+        if name == "lower" and self.heights is not None:
+            known = self._heights(frame, visible, wanted).flatten(1)
         for block in wanted.flatten().nonzero()[:, 0].split(_PIXELS):
             scores = self.net.scores(name, features_at(output.features, block, size), carried_over(name, match[block]))
             triangle, barycentric, confidence = colour.decode_scores(surface, scores.float())
-            codes[block] = torch.cat([points.code(surface, triangle, barycentric), confidence[:, None]], -1)
+            code = points.code(surface, triangle, barycentric)
+            if known is not None:
+                code = moved(surface, code, own_spread(surface, scores.float()), *known[:, block])
+            codes[block] = torch.cat([code, confidence[:, None]], -1)
         filled = fill_outside(codes.view(rows, columns, 4).cpu().numpy(), wanted.cpu().numpy())
         layer = torch.zeros(len(LAYER_NAMES), rows, columns, device=self.device)
         layer[LAYER_NAMES.index(_LAYER[name])] = 1
@@ -218,6 +234,22 @@ class LayeredBodyMap:
             own=torch.ones(size, device=self.device),
             layer=layer,
         )
+
+    def _heights(
+        self, frame: _Frame, visible: Int[Tensor, "rows columns"], wanted: Bool[Tensor, "rows columns"]
+    ) -> Float[Tensor, "2 rows columns"]:
+        """Heights of the lower garment and their spread, metres, wherever it may be (``wanted``)."""
+        size = visible.shape
+        shape = [max(1, round(side * LONGEST / max(size))) for side in size]
+        y, x = (
+            ((torch.arange(n, device=self.device) + 0.5) * side / n).long() for n, side in zip(shape, size, strict=True)
+        )
+        grid = y[:, None], x[None]
+        found = torch.stack(self.heights(visible[grid][None], frame.match[grid].permute(2, 0, 1)[None]), 1)
+        # between the cells on the garment alone: beside it the network was never asked
+        share = wanted[grid][None, None].float() + 1e-3
+        both = F.interpolate(torch.cat([found * share, share], 1), size=size, mode="bilinear", align_corners=False)
+        return both[0, :2] / both[0, 2:]
 
 
 @dataclass(frozen=True)
@@ -275,19 +307,41 @@ def _without_scraps(
     return np.where(doubtful, filled, visible)
 
 
-def find(source: str | os.PathLike | None) -> Path:
-    """Where layered weights lie: the shipped ones, a folder or a file.
+def find(source: str | os.PathLike | None, shipped: str = weights.DEFAULT_NAME) -> Path:
+    """Where weights of this app lie: the shipped ones (None, or their name), a folder or a file.
+
+    Args:
+        shipped: the name of the shipped ones.
 
     Raises:
         UserError: there is no such thing.
     """
-    from bodymap import weights
-
-    if source is None or os.fspath(source) == weights.DEFAULT_NAME:
-        if not (PRETRAINED / weights.DEFAULT_NAME).is_dir():
+    if source is None or os.fspath(source) == shipped:
+        if not (PRETRAINED / shipped).is_dir():
             raise UserError("The shipped layered weights are missing; reinstall bodymap or name others with --weights.")
-        return PRETRAINED / weights.DEFAULT_NAME
+        return PRETRAINED / shipped
     path = Path(source).expanduser()
     if not path.exists():
         raise UserError(f'There are no layered weights at "{path}"; give a folder or a .safetensors file.')
     return weights.find(path)
+
+
+def load_heights(source: str | os.PathLike) -> HeightNet:
+    """The network of heights: the shipped one (HEIGHTS), a folder's (also a run's) or a file's.
+
+    Raises:
+        UserError: there are no such weights, they are damaged, or of other surfaces.
+    """
+    found = weights.load(find(source, HEIGHTS), code_version(surfaces()))
+    settings = _described(found, "heights", HeightConfig)
+    net = built(lambda: HeightNet(settings))
+    weights.load_into(net, found.tensors, source=found.path)
+    return net
+
+
+def _described(found: weights.Weights, section: str, cls: type[Settings]) -> Settings:
+    """The settings from which a network of these weights is built again."""
+    settings = found.config.get(section)
+    if not isinstance(settings, dict):
+        raise UserError(f'{found.path}: the configuration has no section "{section}", which describes the network.')
+    return from_dict(cls, settings, f"{found.path}: {section}")

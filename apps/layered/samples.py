@@ -12,10 +12,17 @@ One compact record, whatever made the picture (the people engine here, simulated
     python -m apps.layered.samples engine --pack people.pack --count 4000 -o data/layers
     python -m apps.layered.samples cloth runs/cloth --count 2000 -o data/cloth
     python -m apps.layered.samples shards data/people_full -o data/converted
+    python -m apps.layered.samples matches data/layers -o data/matches
 
-The first two know every layer, hidden or not (``apps.layered.truth``). The last converts full samples (``python -m
+The first two know every layer, hidden or not (``apps.layered.truth``). The third converts full samples (``python -m
 bodymap.data.shards --format webdataset``), which know garments only where they are visible; run it again when that
-folder has grown.
+folder has grown. The last makes, of layer samples of any source, match samples, from which ``apps.layered.heights``
+learns; 11 bytes a cell of a grid of 64 cells along the longer side:
+
+    layer (h, w) int8: as above
+    match (h, w, 4) uint8: what the coarse stage of BodyMap finds, colour code and confidence, in 1/255
+    body (h, w, 4) uint8: the true code, in 1/255, and 255 where the body is seen and known, else 0
+    height (h, w) int16: of the lower garment's place on its surface at rest, millimetres; NOWHERE where unknown
 """
 
 from __future__ import annotations
@@ -23,13 +30,14 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
@@ -45,12 +53,16 @@ from bodymap.types import LAYER_NAMES, Sample
 if TYPE_CHECKING:
     from apps.layered.canonical import Canonical
     from apps.layered.truth import LayeredSample, Wearer
+    from bodymap.network.cse import CSEStage
 
 # What a picture shows at a pixel, in this order in every map and mask of this app.
 NAMES = ("background", "body", "upper", "lower")
 BODY, UPPER, LOWER = 1, 2, 3
 ABSENT, PRESENT, UNKNOWN = 0, 1, 2
 PREFIXES = ("", "upper_", "lower_")  # of the maps of the three layers
+NOWHERE = -32768
+_CELLS = 64  # of a match sample, along the longer side
+_LOOK = 8  # pictures that the coarse stage sees at a time
 _REFRESH = 512
 _GUIDED = 0.0  # metres on the rest template's height: 4 cm below the hip joints
 
@@ -135,22 +147,53 @@ def stack(samples: Sequence[Compact]) -> Batch:
     return {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
 
 
-class LayerShards:
-    """Folders of shards as one endless stream of layer samples; a folder's pictures come in a random order.
+def layer_sample(source: ShardDataset, index: int) -> Compact:
+    """The layer sample at an index of a folder of shards of any kind."""
+    if source.settings.format == "webdataset":
+        return layers_of(source.sample(index))
+    found = source[index]
+    return found if "upper_triangle" in found else layers_of(found)
 
-    Layer samples are taken as they are; pictures of the people engine, compact or full, are converted as they are read
-    (full ones slowly: better convert them once). Sample i is a function of the seed, of i and of how many pictures the
-    folders hold; folders that another process still fills are looked at again every few hundred samples.
+
+def match_sample(source: ShardDataset, index: int) -> Compact:
+    """The match sample at an index of a folder of them.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    found = source[index]
+    if "height" not in found:
+        raise UserError(
+            f"{source.folder} holds pictures, no match samples; make these with python -m apps.layered.samples matches."
+        )
+    return found
+
+
+class Shards:
+    """Folders of shards as one endless stream of samples; a folder's come in a random order.
+
+    Layer samples (``layer_sample``) are taken as they are; pictures of the people engine, compact or full, are
+    converted as they are read (full ones slowly: better convert them once). Sample i is a function of the seed, of i
+    and of how many pictures the folders hold; folders that another process still fills are looked at again every few
+    hundred samples.
 
     Args:
         folders: written by ``bodymap.data.shards`` or by this module.
+        read: (folder of shards, index) -> sample.
         shares: of the stream, one a folder; None: by the number of pictures.
 
     Raises:
         UserError: a folder without shards, or not one share a folder.
     """
 
-    def __init__(self, folders: Sequence[str], shares: Sequence[float] | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folders: Sequence[str],
+        read: Callable[[ShardDataset, int], Compact],
+        shares: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.read = read
         self.sources = [ShardDataset(folder) for folder in folders]
         if not self.sources:
             raise UserError("There is nothing to train on; give folders of shards with --shards.")
@@ -168,15 +211,7 @@ class LayerShards:
         sizes = np.array([len(source) for source in self.sources], float)
         weight = sizes if not self.shares else np.array(self.shares, float)
         source = self.sources[rng.choice(len(sizes), p=weight / weight.sum())]
-        return layer_sample(source, int(rng.integers(len(source))))
-
-
-def layer_sample(source: ShardDataset, index: int) -> Compact:
-    """The layer sample at an index of a folder of shards of any kind."""
-    if source.settings.format == "webdataset":
-        return layers_of(source.sample(index))
-    found = source[index]
-    return found if "upper_triangle" in found else layers_of(found)
+        return self.read(source, int(rng.integers(len(source))))
 
 
 def compact_layers(sample: LayeredSample) -> Compact:
@@ -191,6 +226,68 @@ def compact_layers(sample: LayeredSample) -> Compact:
         presence.append(np.where(triangle >= 0, PRESENT, ABSENT))
     result["presence"] = np.stack(presence, -1).astype(np.int8)
     return result
+
+
+class Matches:
+    """Index -> match sample of a folder of layer samples; picklable.
+
+    Args:
+        base: BodyMap weights, whose coarse stage gives the match.
+    """
+
+    def __init__(self, folder: str, base: str = "small") -> None:
+        self.source, self.base = ShardDataset(folder), base
+
+    def __call__(self, index: int) -> Compact:
+        return next(self.many([index]))
+
+    def many(self, indices: Sequence[int]) -> Iterator[Compact]:
+        for start in range(0, len(indices), _LOOK):
+            yield from self._some([layer_sample(self.source, index) for index in indices[start : start + _LOOK]])
+
+    def _some(self, samples: list[Compact]) -> Iterator[Compact]:
+        from apps.layered.canonical import canonical
+        from apps.layered.heads import look_and_match
+        from bodymap.surface import load_template
+
+        batch = stack(samples)
+        size = batch["layer"].shape[1:]
+        scale = _CELLS / max(size)
+        shape = rows, columns = [max(1, round(side * scale)) for side in size]
+        at = [((torch.arange(n) + 0.5) * side / n).long() for n, side in zip(shape, size, strict=True)]
+        grid = (slice(None), at[0][:, None], at[1][None])
+        image = batch["image"].permute(0, 3, 1, 2).float() / 255
+        seen = F.interpolate(image, size=(4 * rows, 4 * columns), mode="area")
+        match = look_and_match(_coarse(self.base), seen)[1].permute(0, 2, 3, 1)[:, 2::4, 2::4]
+
+        def places(prefix: str) -> points.SurfacePoints:
+            corners = batch[f"{prefix}barycentric"][grid].float() / 255
+            return batch[f"{prefix}triangle"][grid].long(), torch.cat([corners, 1 - corners.sum(-1, keepdim=True)], -1)
+
+        layer = batch["layer"][grid]
+        triangle, corners = places("")
+        bare = (triangle >= 0) & (layer == BODY)
+        body = torch.zeros(*bare.shape, 4)
+        body[bare] = F.pad(points.code(load_template(), triangle[bare], corners[bare]), (0, 1), value=1.0)
+        triangle, corners = places("lower_")
+        there = triangle >= 0
+        height = torch.full(there.shape, NOWHERE, dtype=torch.int16)
+        metres = points.position(canonical("lower").surface, triangle[there], corners[there])[:, 2]
+        height[there] = (1000 * metres).round().to(torch.int16)
+        for number in range(len(samples)):
+            yield {
+                "layer": layer[number].numpy(),
+                "match": (255 * match[number]).round().to(torch.uint8).numpy(),
+                "body": (255 * body[number]).round().to(torch.uint8).numpy(),
+                "height": height[number].numpy(),
+            }
+
+
+@functools.lru_cache(maxsize=1)
+def _coarse(base: str) -> CSEStage:
+    from apps.layered.heads import load_coarse
+
+    return load_coarse(base)
 
 
 class _Converted:
@@ -263,8 +360,8 @@ def _wearer(folder: str, split: str, group: int, pack: str | None, size: tuple[i
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    if options.command == "shards":
-        make: Any = _Converted(options.folder)
+    if options.command in ("shards", "matches"):
+        make: Any = _Converted(options.folder) if options.command == "shards" else Matches(options.folder, options.base)
         count, settings = len(make.source), replace(make.source.settings, format="safetensors")
     else:
         if options.count < 1 or options.views_per_person < 1:
@@ -299,7 +396,10 @@ def _parser() -> argparse.ArgumentParser:
     cloth.add_argument("folder", metavar="DIR", help="written by python -m apps.layered.simulate")
     shards = commands.add_parser("shards", help="full samples that are there already")
     shards.add_argument("folder", metavar="DIR", help="of python -m bodymap.data.shards --format webdataset")
-    for command in (engine, cloth, shards):
+    matches = commands.add_parser("matches", help="what apps/layered/train_heights.py learns from")
+    matches.add_argument("folder", metavar="DIR", help="layer samples, or what can be converted into them")
+    matches.add_argument("--base", default="small", metavar="WEIGHTS", help="BodyMap weights (default: %(default)s)")
+    for command in (engine, cloth, shards, matches):
         command.add_argument("-o", "--out", required=True, metavar="DIR", help="folder for the layer samples")
         command.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     for command in (engine, cloth):

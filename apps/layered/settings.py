@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from bodymap.config import check_ranges
 from bodymap.network.config import FusionConfig, HeadsConfig
 
+HEIGHTS = "heights"  # the shipped weights of the network of heights
+
 
 @dataclass(frozen=True)
 class LayeredConfig:
@@ -35,6 +37,24 @@ class LayeredConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, features=(1, 8192), fine=(1, 8192), edge=(1, 8192))
+
+
+@dataclass(frozen=True)
+class HeightConfig:
+    """The network of heights (``apps.layered.heights``).
+
+    Attributes:
+        base: the BodyMap weights whose matches it was trained on.
+        widths: channels of the levels, from half of the grid's resolution down.
+    """
+
+    base: str = "small"
+    widths: tuple[int, ...] = (40, 80, 112, 144)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, widths=(1, 8192))
+        if not 2 <= len(self.widths) <= 6:
+            raise ValueError("widths are of 2 to 6 levels.")
 
 
 @dataclass(frozen=True)
@@ -121,3 +141,37 @@ class LayeredTaskConfig:
     def __post_init__(self) -> None:
         many = (1, 10_000_000)
         check_ranges(self, pixels=many, geodesic_pixels=many, covered=(0, 1), better=(0, 1))
+
+
+@dataclass(frozen=True)
+class HeightTaskConfig:
+    """What the network of heights is shown. Shares are of the pictures, in [0, 1].
+
+    Attributes:
+        size: (rows, columns) of the grid.
+        zoom: the person's box with its usual margin is scaled by up to this factor, as a logarithm (less, more).
+        shift: standard deviation of the box's displacement as a share of its longer side; ``far_share`` of the
+            pictures are displaced by up to half of it.
+        rotation: standard deviation in radians; stretch: of the logarithm of height to width.
+        better: where the body is seen, its match is the truth with small mistakes.
+        without: the lower garment has no match.
+        masks: their damage, in cells of the grid; ``own_share`` is not used.
+    """
+
+    size: tuple[int, int] = (64, 48)
+    zoom: tuple[float, float] = (0.15, 0.35)
+    shift: float = 0.04
+    far_share: float = 0.15
+    rotation: float = 0.1
+    stretch: float = 0.08
+    better: float = 0.5
+    without: float = 0.3
+    seed: int = 0
+    masks: MaskConfig = field(
+        default_factory=lambda: MaskConfig(0.0, 0.02, 0.05, wobble=1.5, wobble_share=0.4, grow=1, grow_share=0.3,
+                                           blobs=2, blob_share=0.3, swap_share=0.08)
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check_ranges(self, size=(16, 1024), zoom=(0, 2), shift=(0, 1), rotation=(0, 3), stretch=(0, 1))
+        check_ranges(self, far_share=(0, 1), better=(0, 1), without=(0, 1), seed=(0, 2**63 - 1))

@@ -21,7 +21,7 @@ from apps.layered.heads import (
     load_coarse,
     look_and_match,
 )
-from apps.layered.samples import BODY, NAMES, PREFIXES, UNKNOWN, LayerShards, stack
+from apps.layered.samples import BODY, NAMES, PREFIXES, UNKNOWN, Shards, layer_sample, stack
 from apps.layered.settings import LayeredConfig, LayeredDataConfig, LayeredTaskConfig
 from apps.layered.surfaces import code_version, surfaces
 from bodymap.config import to_dict
@@ -67,7 +67,7 @@ class LayeredTask:
 
         others = {name: self.surfaces[name] for name in ("upper", "lower")}
         return Loader(
-            LayerShards(self.data.shards, self.data.shares or None, self.data.seed),
+            Shards(self.data.shards, layer_sample, self.data.shares or None, self.data.seed),
             stack,
             Augment(self.augment, self.surfaces["body"], others),
             batch_size=self.batch_size,

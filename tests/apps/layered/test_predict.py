@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from apps.layered.masks import read_layers
@@ -15,6 +16,7 @@ from apps.layered.sheet import layer_sheet
 from bodymap import BodyMap, UserError
 from bodymap.correspondence_io import load_layer_maps
 from bodymap.predictor import PredictorConfig
+from bodymap.surface import points
 
 ROOT = Path(__file__).parents[3]
 PHOTO = ROOT / "examples" / "anna.jpg"
@@ -53,6 +55,30 @@ def test_every_layer_has_its_place(maps, photo):
     assert (maps.body.mask & (maps.visible > 1)).sum() > 0.5 * (maps.visible > 1).sum()
 
 
+def test_heights_move_the_lower_garment_and_nothing_else(model, photo, maps, monkeypatch):
+    class Same:
+        """Says with certainty that all is 35 cm below the template's middle."""
+
+        def __call__(self, mask, match):
+            return torch.full(mask.shape, -0.35), torch.full(mask.shape, 1e-6)
+
+    single = model.bodymap.predict(photo, maps.visible > 0)
+    found = {}
+    for name, heights in (("without", None), ("with", Same())):
+        monkeypatch.setattr(model, "heights", heights)
+        found[name] = model.separate(photo, single, maps.visible)
+    for layer in ("body", "upper"):
+        one, other = (getattr(found[name], layer) for name in found)
+        assert np.array_equal(one.triangle, other.triangle)
+    off = {}
+    for name, result in found.items():
+        lower = result.lower
+        place = torch.from_numpy(lower.triangle[lower.mask]).long(), torch.from_numpy(lower.barycentric[lower.mask])
+        off[name] = (points.position(model.surfaces["lower"], *place)[:, 2] + 0.35).abs().median()
+    assert off["with"] < 0.05 < off["without"]
+    assert (found["with"].visible == found["without"].visible).all()
+
+
 def test_a_damaged_mask_is_refined(model, photo, maps):
     damaged = maps.visible.copy()
     damaged[: photo.shape[0] // 2][damaged[: photo.shape[0] // 2] == 2] = 1
@@ -84,6 +110,7 @@ def test_files_come_back(tmp_path, maps, photo, model):
         ([str(PHOTO), "-o", "OUT", "--mask", "missing.png"], "missing.png"),
         ([str(PHOTO), "-o", "OUT", "--size", "100"], "multiple of 32"),
         ([str(PHOTO), "-o", "OUT", "--weights", "nowhere"], "no layered weights"),
+        ([str(PHOTO), "-o", "OUT", "--heights", "nowhere"], "no layered weights"),
         ([str(PHOTO), "-o", str(PHOTO)], "is a file"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 from support.pictures import template_sample
 
 from apps.layered.canonical import canonical
-from apps.layered.samples import ABSENT, PRESENT, UNKNOWN, LayerShards, layers_of, stack, visible_layer
+from apps.layered.samples import ABSENT, PRESENT, UNKNOWN, Shards, layer_sample, layers_of, stack, visible_layer
 from bodymap.data.augment import Augment
 from bodymap.data.batch import compact, expand
 from bodymap.data.settings import no_augmentation
@@ -95,14 +95,14 @@ def test_folders_are_mixed_and_sizes_are_not(tmp_path, sample):
     for name, size in (("a", (96, 64)), ("b", (96, 64)), ("c", (64, 64))):
         picture = layers_of(template_sample(math.pi, size))
         write_shards(lambda index, p=picture: p, 3, tmp_path / name, ShardSettings(size=size, per_shard=2))
-    mixed = LayerShards([tmp_path / "a", tmp_path / "b"], [0.5, 0.5], seed=3)
-    again = LayerShards([tmp_path / "a", tmp_path / "b"], [0.5, 0.5], seed=3)
+    mixed = Shards([tmp_path / "a", tmp_path / "b"], layer_sample, [0.5, 0.5], seed=3)
+    again = Shards([tmp_path / "a", tmp_path / "b"], layer_sample, [0.5, 0.5], seed=3)
     assert all(np.array_equal(mixed[i]["image"], again[i]["image"]) for i in range(5))
     assert "upper_triangle" in stack([mixed[0], mixed[1]])
     with pytest.raises(UserError, match="different sizes"):
-        stack([mixed[0], LayerShards([tmp_path / "c"])[0]])
+        stack([mixed[0], Shards([tmp_path / "c"], layer_sample)[0]])
     with pytest.raises(UserError, match="shares"):
-        LayerShards([tmp_path / "a"], [0.5, 0.5])
+        Shards([tmp_path / "a"], layer_sample, [0.5, 0.5])
 
 
 def test_layers_of_single_layer_maps():
