@@ -1,4 +1,4 @@
-"""Where top and trousers meet and the photo does not show it, because they are alike, the hem is a plain one."""
+"""Where top and trousers meet: at a belt that the photo shows; where it shows none, at a plain hem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
-from apps.swap.labels import LOWER, MISTAKE, UPPER, bins, log_ratio
+from apps.swap.labels import LOWER, MISTAKE, SHOWN, SKIN, UPPER, bins, histogram, log_ratio
 from bodymap.surface import Template, points
 from bodymap.types import PART_NAMES, Correspondence
 
@@ -21,6 +21,9 @@ _BEND = 1 / 200
 # A piece on the wrong side stays where its colours are e^SHOWN times as frequent on its own garment as on the other,
 # both as they are up to that share of the person's size around it; of fewer pixels nothing is said.
 _SHOWN, _NEAR, _FEWEST = 0.7, 1 / 10, 200
+# A belt lies no further from the map's hem than this share of the person's size, is between these shares of it high,
+# and spans so much of the trunk. Below a hem it is looked for no further than that either.
+_BY_HEM, _THICK, _SPANS = 1 / 16, (1 / 160, 1 / 20), 0.6
 
 Colours = UInt8[np.ndarray, "n rgb=3"]
 
@@ -65,6 +68,46 @@ def straightened(
             if size[number] < MISTAKE * mask.sum() and _alike(photo[window][piece], ours, theirs):
                 result[window][piece] = other
     return replace(correspondence, layer=result)
+
+
+def belted(correspondence: Correspondence, photo: UInt8[np.ndarray, "height width rgb=3"]) -> Correspondence:
+    """The hem at a belt that the photo shows: what is above it is top, the belt itself and what is below it are not.
+
+    A belt is a band across the trunk, near the map's own hem, in colours that neither garment shows elsewhere.
+    """
+    layer, mask = correspondence.layer, correspondence.mask
+    own = mask & np.isin(layer, (UPPER, LOWER)) & np.isin(correspondence.part, _PARTS)
+    extent = max(mask.any(0).sum(), mask.any(1).sum())
+    reach = round(_BY_HEM * extent)
+    away = [ndimage.distance_transform_edt(~(own & (layer == k))) for k in (UPPER, LOWER)]
+    band = own & (np.maximum(*away) <= reach)
+    elsewhere = [photo[own & (layer == k) & ~band] for k in (UPPER, LOWER)]
+    if not band.any() or min(map(len, elsewhere)) < _FEWEST:
+        return correspondence
+    strange = band & (np.maximum(*(histogram(of) for of in elsewhere))[bins(photo)] < SHOWN)
+    pieces, count = ndimage.label(ndimage.binary_closing(ndimage.median_filter(strange, 3), iterations=2) & band)
+    if not count:
+        return correspondence
+    belt = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    columns = np.flatnonzero(belt.any(0))
+    high = np.median(belt.sum(0)[columns]) / extent
+    rows = np.flatnonzero(belt.any(1))
+    trunk = own[rows[0] : rows[-1] + 1].any(0)
+    if not _THICK[0] < high < _THICK[1] or len(columns) < _SPANS * trunk.sum():
+        return correspondence
+    # from side to side, as far as the trunk goes on there
+    nearest = columns[np.abs(np.arange(mask.shape[1])[:, None] - columns).argmin(1)]
+    top = belt.argmax(0)[nearest]
+    beside = np.abs(np.arange(mask.shape[1]) - nearest) <= reach // 2
+    below = np.arange(mask.shape[0])[:, None] >= top
+    result = np.where(band & beside, np.where(below, LOWER, UPPER), layer)
+    # a buckle may have passed for skin
+    skin, _ = ndimage.label(mask & (layer == SKIN))
+    for number, box in enumerate(ndimage.find_objects(skin), 1):
+        high = box[0].stop - box[0].start
+        if rows[0] - high < box[0].start and box[0].stop <= rows[-1] + high and high <= _THICK[1] * extent:
+            result[(skin == number) & beside] = LOWER
+    return replace(correspondence, layer=result.astype(layer.dtype))
 
 
 def _alike(piece: Colours, ours: Colours, theirs: Colours) -> bool:

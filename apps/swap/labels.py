@@ -31,13 +31,21 @@ _FALLS = 1 / 10
 # What is worn on a wrist parts two pieces of arm by less than this share of the person's size; seen from there they
 # lie in directions whose cosine is below that.
 _BRACELET, _OPPOSITE = 1 / 18, -0.5
-# An island is within a hand where so much of its rim is.
-_WITHIN = 0.8
+# An island is within a hand where so much of its rim is; a thing within a garment where so much of it is that.
+_WITHIN, _ENCLOSED = 0.8, 0.9
+# A garment shows the colours that are more frequent on it than this.
+SHOWN = 3e-4
+# A thing in the hand lies within the first of these shares of the person's size from it and begins within the second;
+# it is between those shares of the person, and a circle in it is so much of it.
+_HELD, _THING, _COMPACT = (1 / 6, 1 / 40), (0.002, 0.06), 0.3
+# A belt is so many times as wide as it is high.
+_BAND = 3
 # Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
 _ABOVE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "neck", "arm", "hand")))
 _FOREARMS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("forearm", "hand")))
+_HANDS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("hand"))
 _TORSO = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
 _BARE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "hand")))
 
@@ -132,7 +140,7 @@ def seen_through(correspondence: Correspondence, photo: Photo) -> Correspondence
     """
     mask, layer = correspondence.mask, correspondence.layer
     cloth, bare = mask & np.isin(layer, CLOTH), mask & (layer == SKIN) & np.isin(correspondence.part, _FOREARMS)
-    extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
+    extent = _extent(mask)
     pieces, _ = ndimage.label(cloth)
     through = np.zeros_like(mask)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
@@ -156,7 +164,7 @@ def bare_wrists(correspondence: Correspondence) -> Correspondence:
     """
     mask, layer = correspondence.mask, correspondence.layer
     arms, cloth = mask & (layer == SKIN) & np.isin(correspondence.part, _FOREARMS), mask & np.isin(layer, CLOTH)
-    extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
+    extent = _extent(mask)
     pieces, _ = ndimage.label(arms)
     numbers = np.flatnonzero(np.bincount(pieces.ravel())[1:] >= _FEWEST) + 1
     worn = np.zeros_like(mask)
@@ -189,13 +197,80 @@ def carried_redrawn(correspondence: Correspondence, photo: Photo) -> Corresponde
     return correspondence
 
 
+def held_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """A source's bag or book in the hand, which the map has for part of a garment, counts as carried.
+
+    It is a compact patch that touches the hand, or what of it is known for carried, in colours that the clothes show
+    nowhere else.
+    """
+    layer, mask = correspondence.layer, correspondence.mask
+    cloth = mask & np.isin(layer, (UPPER, LOWER))
+    hand = mask & ((layer == CARRIED) | (layer == SKIN) & np.isin(correspondence.part, _HANDS))
+    extent = _extent(mask)
+    reach, touching = (round(share * extent) for share in _HELD)
+    away, sure = _distance(hand), max(2, round(_SURE * extent))
+    near, there = cloth & (away <= reach), photo[cloth & (away > reach)]
+    if not near.any() or len(there) < _FEWEST:
+        return correspondence
+    foreign = near & (histogram(there)[bins(photo)] < SHOWN)
+    # what the photo blurs together along edges is no thing
+    foreign = ndimage.binary_opening(ndimage.median_filter(foreign, 2 * sure + 1), iterations=sure)
+    pieces, _ = ndimage.label(foreign)
+    held = np.zeros_like(mask)
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        piece = np.pad(pieces[box] == number, 1)
+        area, round_ = piece.sum(), np.pi * ndimage.distance_transform_edt(piece).max() ** 2
+        least, most = (share * mask.sum() for share in _THING)
+        if not least < area < most or round_ < _COMPACT * area or away[box][piece[1:-1, 1:-1]].min() > touching:
+            continue
+        # a pocket beside the hand is as the other one
+        piece = ndimage.binary_fill_holes(pieces == number)
+        others = histogram(photo[cloth & ~ndimage.binary_dilation(piece, iterations=2 * sure)])
+        if (others[bins(photo[piece])] < SHOWN).mean() > _WITHIN:
+            held |= piece
+    held = ndimage.binary_dilation(held, iterations=2 * sure) & cloth
+    return replace(correspondence, layer=np.where(held, CARRIED, layer).astype(layer.dtype))
+
+
+def enclosed_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """What the map has for carried or for skin in the middle of a garment, and is neither, becomes garment.
+
+    A thing that is carried hangs from a hand or reaches the garment's edge, and is not in colours that the garment
+    shows elsewhere. A band across the trunk is a belt; skin shows through in other shapes.
+    """
+    mask, layer, now = correspondence.mask, correspondence.layer, correspondence.layer.copy()
+    trunk = np.isin(correspondence.part, _TORSO)
+    for kind in (CARRIED, SKIN):
+        pieces, _ = ndimage.label(mask & (layer == kind))
+        for number in np.flatnonzero(np.bincount(pieces.ravel())[1:] >= _FEWEST) + 1:
+            piece = pieces == number
+            rim = ndimage.binary_dilation(piece, iterations=2) & ~piece & (mask | (kind == CARRIED))
+            garment = max((UPPER, LOWER), key=lambda k: (layer[rim] == k).sum())
+            if (layer[rim] == garment).sum() < _ENCLOSED * rim.sum() or not rim.any():
+                continue
+            if kind == CARRIED:
+                others = photo[mask & (layer == garment)]
+                mistaken = (histogram(others)[bins(photo[piece])] > SHOWN).mean() > _WITHIN
+            else:
+                high, wide = (np.ptp(at) + 1 for at in np.nonzero(piece))
+                mistaken = trunk[piece].mean() > _WITHIN and wide > _BAND * high
+            if mistaken:
+                now[piece] = garment
+    return replace(correspondence, layer=now)
+
+
+def _extent(mask: Region) -> int:
+    """The person's larger side, pixels."""
+    return int(max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1))) + 1
+
+
 def _grown(correspondence: Correspondence, photo: Photo, thing: Region, garment: int) -> Correspondence:
     """A thing before a garment with what of that joins it in its colours, no further off than ``_FALLS``."""
     layer, mask = correspondence.layer, correspondence.mask
     cloth = mask & (layer == garment)
     if not thing.any() or not cloth.any():
         return correspondence
-    extent = max(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) + 1
+    extent = _extent(mask)
     falls, sure = round(_FALLS * extent), max(2, round(_SURE * extent))
     away = _distance(thing)
     near = cloth & (away <= falls)
@@ -272,14 +347,14 @@ def log_ratio(
     one: UInt8[np.ndarray, "a rgb=3"], other: UInt8[np.ndarray, "b rgb=3"]
 ) -> Float[np.ndarray, "bin bin bin"]:
     """log(p(colour | one) / p(colour | other)); near 0 for colours that are rare on both."""
-    return np.log((_histogram(one) + _RARE) / (_histogram(other) + _RARE))
+    return np.log((histogram(one) + _RARE) / (histogram(other) + _RARE))
 
 
 def bins(photo: UInt8[np.ndarray, "... rgb=3"]) -> tuple[np.ndarray, ...]:
     return tuple(np.moveaxis(photo // (256 // _BINS), -1, 0))
 
 
-def _histogram(colours: UInt8[np.ndarray, "n rgb=3"]) -> Float[np.ndarray, "bin bin bin"]:
+def histogram(colours: UInt8[np.ndarray, "n rgb=3"]) -> Float[np.ndarray, "bin bin bin"]:
     counts = np.zeros((_BINS,) * 3)
     np.add.at(counts, bins(colours), 1)
     return ndimage.gaussian_filter(counts, _SOFT, mode="nearest") / len(colours)

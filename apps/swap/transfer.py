@@ -162,7 +162,7 @@ def read_source(
     reach = smoothing_reach(correspondence)
     # (of a target that would keep more of what is wrongly taken for carried)
     correspondence = labels.carried_redrawn(_tidied(template, correspondence, photo, reach), photo)
-    correspondence = labels.bare_wrists(correspondence)
+    correspondence = labels.bare_wrists(labels.held_redrawn(correspondence, photo))
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
     partial = _without_strays(template, partial, with_head)
     if not bool(partial.seen.any()):
@@ -248,9 +248,10 @@ def _check(photo: np.ndarray, correspondence: Correspondence, name: str, layers:
 
 def _tidied(template: Template, correspondence: Correspondence, photo: np.ndarray, reach: int) -> Correspondence:
     """The map with its layers as the photo's own colours have them."""
-    tidy = labels.skin_redrawn(labels.tidy_layers(correspondence, reach // 4), photo)
+    tidy = labels.enclosed_redrawn(labels.tidy_layers(correspondence, reach // 4), photo)
+    tidy = labels.skin_redrawn(tidy, photo)
     tidy = labels.seen_through(labels.hair_redrawn(tidy, photo), photo)
-    return hems.straightened(template, tidy, photo)
+    return hems.belted(hems.straightened(template, tidy, photo), photo)
 
 
 def _outline(view: regions.TargetView) -> Outline:

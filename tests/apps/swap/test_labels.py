@@ -5,8 +5,18 @@ import pytest
 from scipy import ndimage
 from support.mapped import FOREARMS, HAIR, HANDS, LOWER, SKIN, UPPER, correspondence, dressed, with_changes
 
-from apps.swap.hems import straightened
-from apps.swap.labels import bare_wrists, carried_redrawn, hair_redrawn, seen_through, skin_redrawn, tidy_layers
+from apps.swap import transfer
+from apps.swap.hems import belted, straightened
+from apps.swap.labels import (
+    bare_wrists,
+    carried_redrawn,
+    enclosed_redrawn,
+    hair_redrawn,
+    held_redrawn,
+    seen_through,
+    skin_redrawn,
+    tidy_layers,
+)
 from bodymap.surface import load_template
 from bodymap.types import LAYER_NAMES, PART_NAMES
 
@@ -173,3 +183,80 @@ def test_a_flap_goes_where_the_photo_does_not_show_it(shown):
     body = c.mask & ~flap
     assert (found.layer[flap] == (UPPER if shown else LOWER)).mean() > 0.9
     assert (found.layer == drawn.layer)[body].mean() > 0.99
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_bag_in_the_hand_that_the_map_takes_for_the_garment_is_carried(shown):
+    c = correspondence(0.0, (840, 528))
+    thigh = (c.layer == LOWER) & (c.part == PART_NAMES.index("right_thigh"))
+    bag, other = block(thigh, 12), block(thigh & (np.arange(840)[:, None] > 560), 12)
+    # the hand holds it: its place is there
+    held = relabelled(c, ndimage.binary_dilation(bag, iterations=6) & ~bag & c.mask, SKIN)
+    assert bag.sum() == 625 and not (bag & other).any()
+    fields = {"part": np.where((held.layer == SKIN) & thigh, HANDS[0], c.part).astype(c.part.dtype)}
+    held = with_changes(held, **fields)
+    photo = dressed(held, COLOURS)
+    photo[bag] = (60, 70, 200)
+    if shown:
+        photo[other] = (60, 70, 200)
+    found = held_redrawn(held, photo)
+    assert (found.layer[bag] == (LOWER if shown else CARRIED)).mean() > 0.9
+    beyond = ~ndimage.binary_dilation(bag, iterations=18)
+    assert np.array_equal(found.layer[beyond], held.layer[beyond])
+    source = transfer.read_source(photo, held, texture_size=64)
+    assert (source.correspondence.layer[bag] == CARRIED).mean() > 0.9 or shown
+    # nor is the same thing anything but a pocket where no hand is near it
+    photo = dressed(c, COLOURS)
+    photo[other] = (60, 70, 200)
+    assert np.array_equal(held_redrawn(c, photo).layer, c.layer)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_bag_in_the_middle_of_a_garment_in_its_colours_is_garment(shown):
+    c = correspondence(0.4, (840, 528))
+    front = (c.layer == UPPER) & (c.part == PART_NAMES.index("torso_front"))
+    patch = block(front, 14)
+    drawn = relabelled(c, patch, CARRIED)
+    photo = dressed(drawn, {**COLOURS, CARRIED: COLOURS[UPPER] if shown else (0.1, 0.1, 0.8)})
+    assert (enclosed_redrawn(drawn, photo).layer[patch] == (UPPER if shown else CARRIED)).all()
+    # and one at the garment's edge hangs there
+    edge = ndimage.binary_dilation(~c.mask, iterations=20) & (c.part == PART_NAMES.index("left_thigh"))
+    edge &= c.layer == LOWER
+    drawn = relabelled(c, edge, CARRIED)
+    assert edge.sum() > 150 and np.array_equal(enclosed_redrawn(drawn, dressed(c, COLOURS)).layer, drawn.layer)
+
+
+def test_a_band_across_the_trunk_is_a_belt_and_no_skin():
+    c = correspondence(0.0, (840, 528))
+    square = block((c.layer == UPPER) & (c.part == PART_NAMES.index("torso_front")), 15)
+    middle = np.flatnonzero(square.any(1))[15]
+    band = square & (np.abs(np.arange(840)[:, None] - middle) <= 3)
+    photo = dressed(c, COLOURS)
+    assert (enclosed_redrawn(relabelled(c, band, SKIN), photo).layer[band] == UPPER).all()
+    hole = relabelled(c, square, SKIN)
+    assert np.array_equal(enclosed_redrawn(hole, photo).layer, hole.layer)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_belt_and_what_is_below_it_are_no_top(shown):
+    c = correspondence(0.0, (840, 528))
+    trunk = c.mask & np.array([name.startswith("torso") or name.endswith("thigh") for name in PART_NAMES])[c.part]
+    row = np.arange(840)[:, None]
+    # trousers up to the waist
+    hem = np.flatnonzero((trunk & (c.layer == LOWER)).any(1))[0] - 70
+    c = relabelled(c, trunk & (row >= hem), LOWER)
+    belt, below = trunk & (row >= hem) & (row < hem + 12), trunk & (row >= hem + 12) & (row < hem + 24)
+    photo = dressed(c, COLOURS)
+    if shown:
+        photo[belt] = (200, 30, 120)
+    # the map's hem is slanted: half of the belt, and a corner below, are said to be top
+    left = np.arange(528) < np.median(np.nonzero(belt)[1])
+    drawn = relabelled(c, (belt | below) & left, UPPER)
+    found = belted(drawn, photo)
+    if shown:
+        assert (found.layer[belt | below] == LOWER).mean() > 0.97
+        assert (found.layer == c.layer)[c.mask].mean() > 0.998
+        # and so has every swap it
+        assert (transfer._tidied(load_template(), drawn, photo, 4).layer[belt | below] == LOWER).mean() > 0.95
+    else:
+        assert np.array_equal(found.layer, drawn.layer)
