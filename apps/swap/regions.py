@@ -287,6 +287,39 @@ def in_sources_tone(view: TargetView, partial: PartialTexture) -> Float[Tensor, 
     return _in_tone(view.photo, view.photo[bare_legs(view)], partial.colour[partial.layer == SKIN])
 
 
+def with_own_limbs(
+    template: Template,
+    picture: Float[Tensor, "height width rgb=3"],
+    view: TargetView,
+    partial: PartialTexture,
+    hands: bool,
+) -> Float[Tensor, "height width rgb=3"]:
+    """The picture with the target's own arms and legs where both are bare and the source's are made up, in the tone
+    of the source's.
+
+    Args:
+        hands: these everywhere: no two people hold their fingers alike.
+    """
+    place = texel_parts(template, get_atlas(template, partial.layer.shape[0]))
+    skin = partial.layer == SKIN
+    for parts in ((*ARMS, *HANDS), (*LEGS, *FEET)):
+        bare = view.mask & (view.layer == SKIN) & torch.isin(view.part, view.part.new_tensor(parts))
+        same = skin & torch.isin(place, place.new_tensor(parts))
+        wanted = partial.colour[same if int(same.sum()) >= _FEWEST_COLOURS else skin]
+        if min(int(bare.sum()), len(wanted)) < _FEWEST_COLOURS:
+            continue
+        tone, own = wanted.median(0).values, view.photo[bare].median(0).values.clamp_min(1e-2)
+        # little of a dark skin's shades is shade on a light one
+        turned = tone * (view.photo / own) ** (own / tone.clamp_min(1e-2)).clamp(0.5, 1)
+        made_up = 1 - view.known
+        if hands:
+            made_up = made_up.masked_fill(torch.isin(view.part, view.part.new_tensor(HANDS)), 1)
+        weight = blend.box_mean(made_up * bare, view.radius) / blend.box_mean(bare.float(), view.radius).clamp_min(1e-6)
+        weight = weight * view.share[..., SKIN - 1] * bare
+        picture = torch.lerp(picture, turned.clamp(0, 1), weight[..., None])
+    return picture
+
+
 def _in_tone(
     skin: Float[Tensor, "height width rgb=3"],
     own: Float[Tensor, "a rgb=3"],

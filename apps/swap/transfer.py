@@ -264,6 +264,9 @@ def _whole(
     """Everything the source's photo has something to say about; soft where the target's own body takes over."""
     picture = view.picture
     keep = regions.keep_unseen(template, view, source.filled.origin == SEEN, source.correspondence)
+    picture = regions.with_own_limbs(template, picture, view, source.partial, with_head)
+    if with_head and (head := drape.head_over(template, view, source)) is not None:
+        picture = torch.lerp(picture, head[0], head[1][..., None])
     if not with_head:
         keep = torch.maximum(keep, regions.keep_head_and_hands(template, view))
     if skin == "target":

@@ -3,13 +3,14 @@
 import numpy as np
 import torch
 from scipy import ndimage
-from support.mapped import LOWER, SKIN, UPPER, correspondence, dressed, photo_of, positions, with_changes
+from support.mapped import LOWER, SKIN, UPPER, correspondence, dressed, photo_of, positions, waves, with_changes
 
 from apps.rerender.skirt import skirt_region
-from apps.swap import drape, transfer
+from apps.swap import drape, regions, transfer
 from apps.swap.drape import _fitted, _terms
-from apps.swap.regions import LEGS
+from apps.swap.regions import HEAD, LEGS
 from apps.swap.transfer import swap
+from bodymap.surface import load_template
 from bodymap.types import PART_NAMES
 
 
@@ -102,3 +103,45 @@ def test_a_long_skirt_is_not_drawn_on_bare_legs():
     assert are(shins(trousers, "lower"), blue) and are(shins(trousers, "all"), blue)
     assert np.array_equal(shins(skirt, "lower"), before[inside])
     assert are(shins(skirt, "all"), pale)
+
+
+def test_a_head_keeps_its_proportions_where_the_map_wavers(monkeypatch):
+    source, target = correspondence(0.0, (560, 352)), correspondence(0.0, (560, 400))
+    head = target.mask & (target.part == HEAD)
+    # each row's places slide to and fro by some pixels
+    row, column = np.nonzero(head)
+    at = (column + np.round(3 * np.sin(row / 3)).astype(int)).clip(0, 399)
+    at = np.where(head[row, at], at, column)
+    fields = {name: getattr(target, name).copy() for name in ("triangle", "barycentric", "uv", "part")}
+    for name, values in fields.items():
+        values[row, column] = getattr(target, name)[row, at]
+    wavering = with_changes(target, **fields)
+    photo, truth = (photo_of(c, waves(positions(c) * 4)) for c in (source, target))
+    before = dressed(target, {SKIN: (0.5, 0.4, 0.3), UPPER: (0.2, 0.3, 0.4)})
+
+    def error():
+        image = swap(photo, source, before, wavering, "all", True, texture_size=512, shading=0.0).image
+        face = ndimage.binary_erosion(head & (target.layer == SKIN), iterations=4)
+        return np.abs(image[face].astype(int) - truth[face]).mean()
+
+    one = error()
+    monkeypatch.setattr(drape, "head_over", lambda *_: None)
+    assert one < 0.6 * error()
+
+
+def test_a_skirt_is_one_piece_up_to_the_hips(monkeypatch):
+    source, target = skirted(0.0, between="leg"), skirted(0.0, (420, 300), between="leg")
+    monkeypatch.setattr(drape, "skirt_region", lambda c: c.mask & np.isin(c.part, LEGS) & (c.layer == LOWER))
+    monkeypatch.setattr(transfer, "skirt_region", drape.skirt_region)
+    photo = dressed(source, {UPPER: (0.2, 0.3, 0.4), LOWER: (0.5, 0.5, 0.5)})
+    template = load_template()
+    read = transfer.read_source(photo, source, template=template, texture_size=256)
+    view = regions.target_view(template, photo_of(target, positions(target)), target, read.filled, smooth=1)
+    weight = drape.carried_over(template, view, target, read)[1].numpy()
+    place = np.full(target.size, np.nan)
+    place[target.mask] = positions(target)[:, 2]
+    trunk = np.isin(target.layer, (UPPER, LOWER)) & np.isin(target.part, regions.TORSO)
+    hips = ndimage.binary_erosion(trunk & (place < np.nanmin(place[trunk]) + 0.1), iterations=4)
+    assert hips.sum() > 100 and weight[hips].min() > 0.3
+    # and fades out above
+    assert (weight[target.mask & (place > 0.45)] == 0).all()

@@ -86,6 +86,19 @@ def test_head_and_hands_come_along_when_asked():
     shows(image, inside(np.isin(target.part, HANDS), 2), ONE[SKIN], share=0.9)
 
 
+def test_hands_are_the_targets_own_in_the_sources_tone():
+    source, target = correspondence(0.0), correspondence(0.4)
+    photo = dressed(target, TWO)
+    # light and shade of fingers, which the source's hands do not have
+    stripes = np.where(np.arange(target.size[0]) // 3 % 2, 1.25, 0.8)[:, None, None]
+    hands = np.isin(target.part, HANDS) & (target.layer == SKIN)
+    photo[hands] = (photo * stripes).clip(0, 255).astype(np.uint8)[hands]
+    image = run(source, target, with_head=True, target_photo=photo).image
+    found = image[inside(hands, 2)].astype(float)
+    assert np.abs(np.median(found, 0) / 255 - ONE[SKIN]).max() < 0.12
+    assert found.mean(1).std() > 12
+
+
 def test_skin_in_the_targets_tone_when_asked():
     source, target = correspondence(0.0, sleeves=False), correspondence(0.4)
     result = run(source, target, skin="target")
