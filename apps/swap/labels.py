@@ -214,7 +214,8 @@ def held_redrawn(correspondence: Correspondence, photo: Photo) -> Correspondence
         return correspondence
     foreign = near & (histogram(there)[bins(photo)] < SHOWN)
     # what the photo blurs together along edges is no thing
-    foreign = ndimage.binary_opening(ndimage.median_filter(foreign, 2 * sure + 1), iterations=sure)
+    mostly = ndimage.uniform_filter(foreign.astype(np.float32), 2 * sure + 1) > 0.5
+    foreign = ndimage.binary_opening(mostly, iterations=sure)
     pieces, _ = ndimage.label(foreign)
     held = np.zeros_like(mask)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
