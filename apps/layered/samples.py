@@ -152,7 +152,21 @@ def layer_sample(source: ShardDataset, index: int) -> Compact:
     if source.settings.format == "webdataset":
         return layers_of(source.sample(index))
     found = source[index]
+    _check_places(found, source.folder)
     return found if "upper_triangle" in found else layers_of(found)
+
+
+def _check_places(sample: Compact, folder: Path) -> None:
+    """Raises UserError where a map numbers triangles that its surface does not have."""
+    from apps.layered.surfaces import surfaces
+
+    for prefix, (name, surface) in zip(PREFIXES, surfaces().items(), strict=True):
+        triangle, count = sample.get(f"{prefix}triangle"), len(surface.triangles)
+        if triangle is not None and triangle.max(initial=-1) >= count:
+            raise UserError(
+                f"{folder} speaks of triangle {triangle.max()}, but the surface of the {name} has {count}: it is damaged "
+                "or made for another template; make it again."
+            )
 
 
 def match_sample(source: ShardDataset, index: int) -> Compact:

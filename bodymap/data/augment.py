@@ -19,6 +19,7 @@ from torch import Tensor
 from bodymap.data.batch import Batch, expand
 from bodymap.data.mirror import Mirror, mirror_truth, turn_normals
 from bodymap.data.settings import AugmentConfig
+from bodymap.errors import UserError
 from bodymap.people.film.blur import gaussian_blur
 
 # Why not kornia, which the project has. Machines with GPUs often lack it, and training must run there. Beside it (0.9,
@@ -58,6 +59,7 @@ class Augment:
         """``slots`` seed the random numbers, sample by sample."""
         config = self.config
         image = _channels_first(batch["image"])
+        self._check_triangles(batch)
         draws = _Draws(config.seed, slots, image.device)
 
         # ---- place: crop, scale, stretch, rotation, mirroring
@@ -89,6 +91,16 @@ class Augment:
         picture = _cutouts(picture, draws, config)
         result["image"] = picture.clamp_(0, 1)
         return result
+
+    def _check_triangles(self, batch: Batch) -> None:
+        """Raises UserError where a map numbers triangles that its surface does not have."""
+        for name in (name for name in batch if name.endswith("triangle")):
+            table = self.tables.get(name.removesuffix("triangle").removesuffix("_"), self.tables[""])[0]
+            if (most := int(batch[name].max())) >= len(table):
+                raise UserError(
+                    f"The training pictures speak of triangle {most}, but the surface has {len(table)}: the shards are "
+                    "damaged or made for another template; make them again."
+                )
 
     def _placement(self, batch: Batch, draws: _Draws, flip: np.ndarray) -> tuple[Tensor, Tensor]:
         """Centres (B, 2) and matrices (B, 2, 2) in source pixels (x, y), as ``source_points`` takes them."""

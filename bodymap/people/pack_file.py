@@ -246,6 +246,10 @@ def check(pack: Pack) -> None:
     _require(bool((np.linalg.norm(pack.pose_quaternions, axis=-1) > 0.5).all()), "a pose is not a rotation")
     for name, triangles in pack.helpers.items():
         _require(triangles.ndim == 2 and _inside(triangles, n), f"helper {name} is out of range")
+    for name, (uv, triangles) in pack.helper_uv.items():
+        _require(uv.ndim == 2 and uv.shape[1] == 2 and bool(np.isfinite(uv).all()), f"helper {name}: uv")
+        _require(triangles.shape == pack.helpers[name].shape, f"helper {name}: as many triangles in its uv")
+        _require(_inside(triangles, len(uv)), f"helper {name}: uv out of range")
     face, moved = pack.face, len(pack.face.vertex)
     _require(len(set(face.names)) == len(face.names) == len(face.start) - 1, "names of the facial actions")
     ends = face.start[0] == 0 and face.start[-1] == moved

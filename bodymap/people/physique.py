@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodymap.errors import UserError
 from bodymap.people.joints import BENT, INDEX, Rig, rotations, vectors
 from bodymap.people.pack import SKIN_VERTICES, Pack
 
@@ -302,6 +303,8 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
         z = low + height * (high - low)
         chosen = on_hips if name in ("hips", "pelvis") else on_top if name == "shoulders" else on_trunk
         ring = skin[chosen & (np.abs(skin[:, 2] - z) < 0.055 * (high - low))]
+        if len(ring) < 2:
+            raise UserError(f"The people pack has a body without {name}; it is damaged, build it again.")
         front, back = np.quantile(ring[:, 1], (0.04, 0.96))
         wide = np.quantile(np.abs(ring[:, 0]), 0.95)
         r = float((back - front) / 2)

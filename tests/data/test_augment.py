@@ -129,6 +129,13 @@ def test_no_augmentation_at_the_same_size_changes_nothing(template):
     torch.testing.assert_close(result["image"], batch["image"], rtol=0, atol=2e-5)
 
 
+def test_triangles_that_the_surface_does_not_have_are_refused(template):
+    batch = drawn(template, (224, 160))
+    batch["triangle"][0, 3, 4] = 30_000
+    with pytest.raises(UserError, match="triangle 30000"):
+        Augment(only(), template)(batch, torch.tensor([3]))
+
+
 def test_known_shift_and_scale():
     values = torch.arange(2 * 8 * 6).reshape(2, 8, 6)
     centre, matrix = torch.tensor([[5.0, 5.0], [3.0, 4.0]]), torch.eye(2).repeat(2, 1, 1)

@@ -220,6 +220,10 @@ def set_refs_out_of_range(tensors):
     tensors["garment/0/refs"] = np.full_like(tensors["garment/0/refs"], 65535)
 
 
+def widen(tensors, name):
+    tensors[name] = tensors[name][None]
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -235,6 +239,8 @@ def set_refs_out_of_range(tensors):
         (lambda a, b: rewritten(a, b, None, set_refs_out_of_range), "out of range"),
         (lambda a, b: rewritten(a, b, None, lambda t: t["base_vertices"].fill(np.nan)), "finite"),
         (lambda a, b: rewritten(a, b, None, lambda t: t.update(base_vertices=t["base_vertices"][:99])), "damaged"),
+        (lambda a, b: rewritten(a, b, None, lambda t: widen(t, "helper/tights/uv_triangles")), "helper tights"),
+        (lambda a, b: rewritten(a, b, None, lambda t: t["helper/tights/uv"].fill(np.inf)), "helper tights"),
         (lambda a, b: None, "no people pack"),
     ],
 )

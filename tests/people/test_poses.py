@@ -75,6 +75,11 @@ def joints_of(local: np.ndarray, heads: np.ndarray | None = None) -> dict[str, n
     return {label: position[j] for j, label in enumerate(pack().bones.labels)}
 
 
+def test_bodies_that_do_not_fit_their_bones_are_a_damaged_pack():
+    with pytest.raises(UserError, match="body without"):
+        Physique.of(pack(), body(0).heads + 5)
+
+
 # ------------------------------------------------------------------ joints
 def test_rotations_and_vectors_are_inverse() -> None:
     v = np.random.default_rng(0).normal(0, 0.8, (50, 3))

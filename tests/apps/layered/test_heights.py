@@ -165,6 +165,14 @@ def test_match_samples_hold_what_the_picture_says(matches):
         match_sample(pictures, 0)
 
 
+def test_places_that_a_surface_does_not_have_are_refused(tmp_path, matches):
+    picture = dict(ShardDataset(matches[0])[0])
+    picture["lower_triangle"] = np.full_like(picture["lower_triangle"], 30_000)
+    write_shards(lambda index: picture, 1, tmp_path, ShardSettings(size=(128, 96)))
+    with pytest.raises(UserError, match="surface of the lower has"):
+        samples.Matches(str(tmp_path))(0)
+
+
 def test_grids_are_about_the_person_and_mirrored_with_their_codes(matches):
     batch = stack([match_sample(ShardDataset(matches[1]), index) for index in range(4)])
     slots = torch.arange(40, 44)
