@@ -164,8 +164,8 @@ def _check_places(sample: Compact, folder: Path) -> None:
         triangle, count = sample.get(f"{prefix}triangle"), len(surface.triangles)
         if triangle is not None and triangle.max(initial=-1) >= count:
             raise UserError(
-                f"{folder} speaks of triangle {triangle.max()}, but the surface of the {name} has {count}: it is damaged "
-                "or made for another template; make it again."
+                f"{folder} speaks of triangle {triangle.max()}, but the surface of the {name} has {count}: it is "
+                "damaged or made for another template; make it again."
             )
 
 
