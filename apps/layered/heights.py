@@ -25,7 +25,6 @@ from apps.layered.settings import HeightConfig
 from bodymap.network.tokens import pad_to_multiple
 from bodymap.surface import Template, colour, load_template
 
-LONGEST = 64  # cells along the longer side of the grid
 _STEPS, _SCALE = 8, 0.05  # of reweighted least squares; metres at which a pixel begins to count less
 _RIDGE = 1e-4  # holds the slopes where what is known lies in a row
 _ENOUGH = 8.0  # sum of the confidences
@@ -55,7 +54,7 @@ class HeightNet(nn.Module):
     def forward(
         self, mask: Int[Tensor, "batch rows columns"], match: Float[Tensor, "batch 4 rows columns"]
     ) -> tuple[Float[Tensor, "batch rows columns"], Float[Tensor, "batch rows columns"]]:
-        """Any size; about LONGEST along the longer side is what it was trained on.
+        """Any size; about ``samples.CELLS`` along the longer side is what it was trained on.
 
         Args:
             mask: semantic, as ``LayeredNet``'s.

@@ -20,9 +20,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from apps.layered.heads import LAYERS, LayeredNet, LayeredOutput, carried_over, features_at, look
-from apps.layered.heights import LONGEST, HeightNet, moved, own_spread
+from apps.layered.heights import HeightNet, moved, own_spread
 from apps.layered.masks import read_layers
-from apps.layered.samples import BODY, LOWER, UPPER, visible_layer
+from apps.layered.samples import BODY, CELLS, LOWER, UPPER, visible_layer
 from apps.layered.settings import HEIGHTS, HeightConfig, LayeredConfig
 from apps.layered.surfaces import code_version, surfaces
 from bodymap import weights
@@ -240,7 +240,7 @@ class LayeredBodyMap:
     ) -> Float[Tensor, "2 rows columns"]:
         """Heights of the lower garment and their spread, metres, wherever it may be (``wanted``)."""
         size = visible.shape
-        shape = [max(1, round(side * LONGEST / max(size))) for side in size]
+        shape = [max(1, round(side * CELLS / max(size))) for side in size]
         y, x = (
             ((torch.arange(n, device=self.device) + 0.5) * side / n).long() for n, side in zip(shape, size, strict=True)
         )

@@ -61,7 +61,7 @@ BODY, UPPER, LOWER = 1, 2, 3
 ABSENT, PRESENT, UNKNOWN = 0, 1, 2
 PREFIXES = ("", "upper_", "lower_")  # of the maps of the three layers
 NOWHERE = -32768
-_CELLS = 64  # of a match sample, along the longer side
+CELLS = 64  # of a match sample, and of the grid that the network of heights sees, along the longer side
 _LOOK = 8  # pictures that the coarse stage sees at a time
 _REFRESH = 512
 _GUIDED = 0.0  # metres on the rest template's height: 4 cm below the hip joints
@@ -266,7 +266,7 @@ class Matches:
 
         batch = stack(samples)
         size = batch["layer"].shape[1:]
-        scale = _CELLS / max(size)
+        scale = CELLS / max(size)
         shape = rows, columns = [max(1, round(side * scale)) for side in size]
         at = [((torch.arange(n) + 0.5) * side / n).long() for n, side in zip(shape, size, strict=True)]
         grid = (slice(None), at[0][:, None], at[1][None])
