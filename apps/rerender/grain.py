@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bodymap.types import LAYER_NAMES
+from bodymap.warping.windows import window_mean
 
 _FINE = 5 / 256  # what varies within less than this share of the atlas's width is detail
 _PATCH = 1 / 32  # side of a patch, share of the atlas's width
@@ -62,27 +63,21 @@ def _detail(
     reach = max(3, round(_FINE * image.shape[-1]) | 1)
     weight = known[None, None].float()
 
-    share = _means(weight, reach, reach // 2)
+    share = window_mean(weight, reach, "zero")
     core = (share > 0.999).float() * weight
-    detail = (image - _means(image * weight, reach, reach // 2) / share.clamp_min(1e-6)) * core
+    detail = (image - window_mean(image * weight, reach, "zero") / share.clamp_min(1e-6)) * core
     if bool(core.any()):
         limit = (_OUTLIER * detail[:, :, core[0, 0] > 0].abs().median()).clamp_max(_LIMIT)
         detail = detail.clamp(-limit, limit)
     return detail, core
 
 
-def _means(values: Float[Tensor, "1 c row column"], side: int, padding: int = 0) -> Float[Tensor, "1 c row2 column2"]:
-    """Means over squares, one direction after the other: large squares cost no more than their sides."""
-    down = functional.avg_pool2d(values, (side, 1), 1, (padding, 0))
-    return functional.avg_pool2d(down, (1, side), 1, (0, padding))
-
-
 def _places(
     detail: Float[Tensor, "1 rgb=3 texel texel"], core: Float[Tensor, "1 1 texel texel"], side: int
 ) -> Int[Tensor, "patch 2"] | None:
     """Upper left corners of patches with usual detail; None: too little of the surface is seen."""
-    share = _means(core, side)[0, 0]
-    strength = _means(detail.square().sum(1, keepdim=True), side)[0, 0] / share.clamp_min(1e-6)
+    share = window_mean(core, side, "crop")[0, 0]
+    strength = window_mean(detail.square().sum(1), side, "crop")[0] / share.clamp_min(1e-6)
     for whole in _WHOLE:
         rows, columns = torch.nonzero(share > whole).unbind(1)
         if len(rows) < _FEWEST:

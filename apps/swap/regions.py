@@ -19,6 +19,7 @@ from bodymap.warping.fill import MIRRORED, SEEN, FilledTexture
 from bodymap.warping.grid import PixelGrid, pixel_grid
 from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.texture_to_image import look_up
+from bodymap.warping.windows import window_mean
 
 HEAD, NECK = PART_NAMES.index("head"), PART_NAMES.index("neck")
 # Over how much skin the head's tone runs out into the body's, and the hand's into the arm's, metres.
@@ -160,8 +161,7 @@ def smooth_shares(layer: Int[Tensor, "texel texel"], atlas: Atlas) -> Float[Tens
 def _blur(image: Float[Tensor, "c 1 height width"], radius: int) -> Float[Tensor, "c 1 height width"]:
     """Two box filters after each other."""
     for _ in range(2):
-        image = torch.nn.functional.avg_pool2d(image, (2 * radius + 1, 1), 1, (radius, 0))
-        image = torch.nn.functional.avg_pool2d(image, (1, 2 * radius + 1), 1, (0, radius))
+        image = window_mean(image, 2 * radius + 1, "zero")
     return image
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bodymap.warping.grid import dilate, erode
+from bodymap.warping.windows import window_mean
 
 # Rec. 709, applied to gamma-encoded values: good enough to compare lightness.
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
@@ -20,9 +21,7 @@ def luminance(image: Float[Tensor, "height width rgb=3"]) -> Float[Tensor, "heig
 
 def box_mean(image: Float[Tensor, "height width"], radius: int) -> Float[Tensor, "height width"]:
     """The mean over a square of 2 radius + 1 pixels, of what of it lies in the picture."""
-    size = 2 * radius + 1
-    rows = functional.avg_pool2d(image[None, None], (size, 1), 1, (radius, 0), count_include_pad=False)
-    return functional.avg_pool2d(rows, (1, size), 1, (0, radius), count_include_pad=False)[0, 0]
+    return window_mean(image, 2 * radius + 1)
 
 
 def majority(labels: Int[Tensor, "height width"], radius: int) -> Int[Tensor, "height width"]:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bodymap.warping.blend import colour_gain
 from bodymap.warping.image_to_texture import PartialTexture
+from bodymap.warping.windows import window_mean
 
 _FIRST = 1.5  # the first photo's confidence counts this many times: fewer seams
 _SEAM = 1 / 40  # of the texture's side: how far light is blended across a seam
@@ -75,8 +76,6 @@ def _broad(
 
 def _box(image: Float[Tensor, "texel texel"], radius: int) -> Float[Tensor, "texel texel"]:
     """Two box filters: smooth enough, and cheap at any radius."""
-    window = 2 * radius + 1
     for _ in range(2):
-        image = functional.avg_pool2d(image[None, None], (window, 1), 1, (radius, 0), count_include_pad=False)[0, 0]
-        image = functional.avg_pool2d(image[None, None], (1, window), 1, (0, radius), count_include_pad=False)[0, 0]
+        image = window_mean(image, 2 * radius + 1)
     return image

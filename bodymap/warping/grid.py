@@ -13,6 +13,7 @@ from torch.nn import functional
 from bodymap.surface import Template, points
 from bodymap.types import Correspondence
 from bodymap.warping.atlas import triangle_islands
+from bodymap.warping.windows import runs
 
 # Neighbouring pixels belong together while their places lie within this many typical steps of that part of the picture.
 TOGETHER = 4.0
@@ -115,9 +116,10 @@ def dilate(mask: Bool[Tensor, "height width"], pixels: int) -> Bool[Tensor, "hei
     """Adds what lies within ``pixels`` (chessboard distance)."""
     if pixels <= 0:
         return mask
-    size = 2 * pixels + 1
-    grown = functional.max_pool2d(mask[None, None].float(), (size, 1), stride=1, padding=(pixels, 0))
-    return functional.max_pool2d(grown, (1, size), stride=1, padding=(0, pixels))[0, 0] > 0
+    grown = functional.pad(mask, (pixels,) * 4)
+    for axis in (0, 1):
+        grown = runs(grown, 2 * pixels + 1, axis, torch.logical_or)
+    return grown
 
 
 def drop_mixed(grid: PixelGrid, silhouette: int, at_border: tuple[bool, bool, bool, bool]) -> PixelGrid:
