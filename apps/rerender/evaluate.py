@@ -222,13 +222,17 @@ def measure_views(
     return {name: {key: float(np.nanmean(values)) for key, values in row.items()} for name, row in sums.items()}
 
 
-def measure_pairs(photos: list[str], network=None, weights: str | None = None) -> dict[str, dict[str, float]]:
+def measure_pairs(
+    photos: list[str], network=None, weights: str | None = None, renderer=None
+) -> dict[str, dict[str, float]]:
     """Pairs of photographs of one person: the first one's texture on the second one's map, on its foreground.
 
-    "warp only" leaves what the first does not show a grey.
+    "warp only" leaves what the first does not show a grey; "rendered" is the last filling as a renderer shows it, in
+    the outline of the map.
     """
     import torch
 
+    from apps.rerender.renderer import refine
     from bodymap import BodyMap
     from bodymap.metrics.image import lpips_distance, psnr, ssim
     from bodymap.photo import read_photo
@@ -251,9 +255,20 @@ def measure_pairs(photos: list[str], network=None, weights: str | None = None) -
         rows, columns = np.flatnonzero(second.mask.any(1)), np.flatnonzero(second.mask.any(0))
         cut = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         region = torch.from_numpy(second.mask)
+        shares = partial.seen[..., None].float()
+        pictures = {}
         for name, fill in (ways | fillings(template, network)).items():
-            laid = texture_to_image(template, fill(partial), second, smooth=smoothing_reach(second)).values
-            shown = torch.where(region, laid.permute(2, 0, 1), true)[:, *cut]
+            filled = torch.cat([fill(partial), shares], -1)
+            laid = texture_to_image(template, filled, second, smooth=smoothing_reach(second)).values.permute(2, 0, 1)
+            pictures[name] = laid[:3]
+        if renderer is not None:
+            code = torch.from_numpy(second.colour).permute(2, 0, 1).float() / 255
+            atlas = filled.permute(2, 0, 1)
+            pictures["rendered"], _ = refine(
+                renderer, laid[:3], region[None].float(), laid[3:], code, atlas[:3], atlas[3:]
+            )
+        for name, picture in pictures.items():
+            shown = torch.where(region, picture, true)[:, *cut]
             row = sums.setdefault(name, {"psnr": [], "ssim": [], "lpips": []})
             row["psnr"].append(psnr(shown, true[:, *cut], region[cut]))
             row["ssim"].append(ssim(shown, true[:, *cut], region[cut]))
@@ -281,25 +296,27 @@ def _views(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def _pairs(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    from apps.rerender.pretrained import find, load_completion
+    from apps.rerender.pretrained import find, load_completion, load_renderer
 
     network = _network(load_completion, find("completion", options.completion))
-    return measure_pairs(options.photos, network, options.lpips)
+    renderer = _network(load_renderer, find("renderer", options.renderer))
+    return measure_pairs(options.photos, network, options.lpips, renderer)
 
 
 def _steady(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     from apps.rerender.avatar import make_avatar
-    from apps.rerender.pretrained import find, load_completion
+    from apps.rerender.pretrained import find, load_completion, load_renderer
     from apps.rerender.steadiness import flicker
     from bodymap import BodyMap
     from bodymap.photo import read_photo
 
     network = _network(load_completion, find("completion", options.completion))
+    renderer = _network(load_renderer, find("renderer", options.renderer))
     model, result = BodyMap.from_pretrained(), {}
     for path in options.photos:
         avatar = make_avatar(read_photo(path), model.predict(path), completion=network)
         bodies = [avatar.turned(360 * k / _FRAMES) for k in range(_FRAMES)]
-        result[Path(path).name] = {"flicker": flicker(avatar, bodies)}
+        result[Path(path).name] = {"flicker": flicker(avatar, bodies, renderer)}
     return result
 
 
@@ -311,7 +328,6 @@ def _parser() -> argparse.ArgumentParser:
     completion.set_defaults(measure=_completion)
     seen = commands.add_parser("views", help="the renderer, on stored views")
     seen.add_argument("folder", metavar="DIR", help="made by python -m apps.rerender.views --split test")
-    seen.add_argument("--renderer", metavar="SOURCE", help="plain, learned (where it ships), or weights")
     seen.set_defaults(measure=_views)
     pairs = commands.add_parser("pairs", help="the first one's texture on the second one, photo by photo")
     pairs.add_argument("photos", nargs="+", metavar="PHOTO")
@@ -321,6 +337,8 @@ def _parser() -> argparse.ArgumentParser:
     steady.set_defaults(measure=_steady)
     for command in (completion, pairs, steady):
         command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
+    for command in (seen, pairs, steady):
+        command.add_argument("--renderer", metavar="SOURCE", help="plain, learned (where it ships), or weights")
     for command in (completion, seen):
         command.add_argument("--count", type=positive, metavar="N", help="only the first N")
     for command in (completion, seen, pairs):

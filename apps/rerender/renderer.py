@@ -2,7 +2,9 @@
 
 The warp shows a texture on a bare body or along another photo's map. A U-Net at 256 pixels, which also reads the whole
 texture through an encoder of its own, corrects its colours and says which pixels the person covers; the correction is
-smooth enough to be laid over a warp of any size, whose detail stays.
+smooth enough to be laid over a warp of any size, whose detail stays. It begins at the warp itself, and the outline may
+move by a few pixels only: what a body does not show (a skirt, long hair) is guessed by no network of this size, and
+half a guess is a halo. Such cloth and hair have shells of their own (``skirt.py``, ``hair.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from apps.rerender.completion import block, even
 from bodymap.config import check_ranges
 from bodymap.warping.pyramid import push_pull_batch
 
+_SURE = 5.0  # logit that the outline starts from: 0.993 inside of the warp, 0.007 outside
+NEVER = 12.0  # of pixels too far outside
+
 
 @dataclass(frozen=True)
 class RendererConfig:
@@ -27,14 +32,16 @@ class RendererConfig:
         channels: of its levels, each half the size of the one before; the first at half of the picture's.
         texture_channels: of the texture's encoder, each half the size; the last is spread over the bottleneck.
         size: longer side of the picture that it looks at; pictures are multiples of 2^len(channels).
+        reach: pixels of that size by which the outline may lie outside of the warp's.
     """
 
     channels: tuple[int, ...] = (32, 48, 96, 160, 224)
     texture_channels: tuple[int, ...] = (16, 32, 64, 128)
     size: int = 256
+    reach: int = 4
 
     def __post_init__(self) -> None:
-        check_ranges(self, channels=(1, 8192), texture_channels=(1, 8192), size=(32, 4096))
+        check_ranges(self, channels=(1, 8192), texture_channels=(1, 8192), size=(32, 4096), reach=(0, 256))
         if not self.channels or not self.texture_channels:
             raise ValueError("channels and texture_channels must not be empty.")
 
@@ -74,6 +81,9 @@ class RendererNet(nn.Module):
         self.middle = block(widths[-1], widths[-1])
         self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
         self.leave = nn.Conv2d(3 * widths[0], 4 * 4, 1)
+        # it begins by changing nothing
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
 
     def forward(
         self,
@@ -98,7 +108,9 @@ class RendererNet(nn.Module):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
         # the mask is where the answer for the outline starts from
-        return Rendered(base + out[:, :3], out[:, 3:] + 4 * (mask - 0.5), base)
+        outline = out[:, 3:] + _SURE * (2 * mask - 1)
+        near = functional.max_pool2d(mask, 2 * self.config.reach + 1, 1, self.config.reach) > 0
+        return Rendered(base + out[:, :3], torch.where(near, outline, -NEVER), base)
 
 
 # ------------------------------------------------------------------------------------------------ pictures of any size

@@ -14,7 +14,7 @@ from apps.rerender.adversary import Adversary, AdversaryConfig
 from apps.rerender.completion_task import NetworkAndAdversary
 from apps.rerender.partials import collate
 from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, random_crop
-from apps.rerender.renderer import RendererConfig, RendererNet
+from apps.rerender.renderer import NEVER, RendererConfig, RendererNet
 from apps.rerender.views import ViewFolder
 from bodymap.config import check_ranges, to_dict
 from bodymap.network.config import built
@@ -96,10 +96,13 @@ class RendererTask:
         made = self.model.network(**{name: batch[name] for name in INPUTS})
         true, alpha = batch["image"], batch["alpha"]
         error = (made.colour - true).abs()
+        # what lies too far outside for the outline to reach cannot be learned
+        outline = F.binary_cross_entropy_with_logits(made.alpha, alpha, reduction="none")
+        near = (made.alpha > -NEVER).float()
         out = {
             "colour": config.colour * masked_mean(error, alpha),
             "face": config.face * masked_mean(error, alpha * batch["head"]),
-            "alpha": config.alpha * F.binary_cross_entropy_with_logits(made.alpha, alpha),
+            "alpha": config.alpha * masked_mean(outline, near),
             "metric_l1": masked_mean(error, alpha).detach(),
             "metric_warp_l1": masked_mean((made.base - true).abs(), alpha).detach(),
         }

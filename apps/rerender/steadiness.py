@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +15,19 @@ from bodymap.fitting.body import project
 from bodymap.fitting.picture import draw
 from bodymap.types import Correspondence
 
+if TYPE_CHECKING:
+    from apps.rerender.renderer import RendererNet
+
 _NEAR = 0.01  # metres: a point that lies deeper than what the next frame shows there is hidden in it
 _WHOLE = 0.99  # of a pixel that the person covers: others mix with what is behind
 
 
-def flicker(avatar: Avatar, bodies: Sequence[Float[np.ndarray, "vertex=13380 xyz=3"]], size: int = 480) -> float:
+def flicker(
+    avatar: Avatar,
+    bodies: Sequence[Float[np.ndarray, "vertex=13380 xyz=3"]],
+    renderer: RendererNet | None = None,
+    size: int = 480,
+) -> float:
     """The median difference over all pairs of neighbouring frames and all their pixels, in [0, 255].
 
     Compared are pixels whose surface point is seen in both frames, by the mean over the channels. The next frame is
@@ -32,7 +41,7 @@ def flicker(avatar: Avatar, bodies: Sequence[Float[np.ndarray, "vertex=13380 xyz
     triangles = avatar.template.triangles.cpu().numpy()
     differences, before = [], None
     for body in bodies:
-        rgb, alpha = render_rgba(avatar, body, camera)
+        rgb, alpha = render_rgba(avatar, body, camera, renderer)
         shown = draw(body, camera)
         for shell in avatar.shells:
             shown.mask[shell.over(body, camera)[0]] = False

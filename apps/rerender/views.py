@@ -42,8 +42,8 @@ class ViewSettings:
     pack: str = ""
     seed: int = 0
     split: str = "train"
-    predicted: float = 0.1
-    onto: tuple[float, float, float] = (0.6, 0.3, 0.1)
+    predicted: float = 0.15
+    onto: tuple[float, float, float] = (0.45, 0.4, 0.15)
     completion: str = ""
     texture: int = 512
     per_file: int = 16

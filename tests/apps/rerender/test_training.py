@@ -199,8 +199,6 @@ def test_the_configurations_build(name):
 
 def test_the_renderer_begins_at_the_warp():
     network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,))).eval()
-    torch.nn.init.zeros_(network.leave.weight)
-    torch.nn.init.zeros_(network.leave.bias)
     warped, mask = torch.rand(1, 3, 32, 24), torch.zeros(1, 1, 32, 24)
     mask[..., 8:20, 6:18] = 1
     made = network(warped * mask, mask, warped * mask, mask, torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
@@ -208,16 +206,26 @@ def test_the_renderer_begins_at_the_warp():
     assert torch.equal(made.alpha > 0, mask > 0)
 
 
+def test_the_outline_moves_by_its_reach_only():
+    network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,), reach=3)).eval()
+    torch.nn.init.constant_(network.leave.bias, 9.0)  # everything is somebody
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 12:20, 12:20] = 1
+    blank = torch.zeros(1, 3, 32, 32)
+    cover = network(blank, mask, blank, mask, torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).alpha[0, 0] > 0
+    expected = torch.zeros(32, 32, dtype=torch.bool)
+    expected[9:23, 9:23] = True
+    assert torch.equal(cover, expected)
+
+
 def test_a_renderer_that_changes_nothing_leaves_the_picture():
     network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,), size=64)).eval()
-    torch.nn.init.zeros_(network.leave.weight)
-    torch.nn.init.zeros_(network.leave.bias)
     alpha = torch.zeros(1, 90, 70)
     alpha[:, 20:80, 10:50] = 1
     colour = torch.rand(3, 90, 70) * alpha
     texture, seen = torch.rand(3, 128, 128), torch.ones(1, 128, 128)
     made, cover = refine(network, colour, alpha, alpha, colour, texture, seen)
     assert torch.allclose(made * alpha, colour, atol=1e-4)
-    # the network begins a little unsure of the outline: 0.88 inside, 0.12 outside
-    assert (cover - alpha).abs().max() < 0.16
+    # the network begins nearly sure of the outline
+    assert (cover - alpha).abs().max() < 0.02
     assert torch.equal(refine(network, colour, 0 * alpha, alpha, colour, texture, seen)[1], 0 * alpha)
