@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ REFUSALS = frozenset(
     if hasattr(errno, name)
 )
 
+# So often a thread of torch's looks whether there is work again before it sleeps: some tenths of a millisecond
+SPINS = "10000"
+
 
 class UserError(Exception):
     """Something the user can put right. The message says in one sentence what is wrong and what to do."""
@@ -22,6 +26,10 @@ class UserError(Exception):
 def run_command(main: Callable[[], int | None]) -> None:
     """Runs a command's ``main`` and ends the process: 0, or 2 with one sentence on stderr for a UserError and for what
     the operating system refuses (a full disk, a name too long), 130 on Ctrl-C."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # read when torch is loaded; beside other work, threads that spin for milliseconds while waiting for each other
+        # take several times as long
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # file names may hold bytes that are no text in any encoding: printing one must not be the end
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -24,7 +24,7 @@ from torch import nn
 from bodymap import config, weights
 from bodymap.data.shards import ShardSettings, read_index, write_shards
 from bodymap.data.testset import TEST_SETS, stored_pictures, stored_sequences
-from bodymap.errors import UserError, one_line, run_command
+from bodymap.errors import SPINS, UserError, one_line, run_command
 from bodymap.files import parse_json, read_json, read_npz, read_safetensors
 from bodymap.outputs import check_names, distinct
 from bodymap.photo import read_photo
@@ -86,6 +86,28 @@ def test_names_that_are_no_text_can_be_printed():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
     )
     assert done.returncode == 0 and b".jpg" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "own", [{}, {"GOMP_SPINCOUNT": "77"}, {"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "PASSIVE"}], ids=str
+)
+def test_torchs_threads_do_not_spin_for_long_unless_told_to(own):
+    program = "\n".join(
+        [
+            "import os, sys",
+            "def main():",
+            "    assert 'torch' not in sys.modules",
+            "    print([os.environ.get(name) for name in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')])",
+            "import apps.swap.__main__, bodymap.predict",
+            "apps.swap.__main__.run_command(main)",
+        ]
+    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env={**kept, **own}
+    )
+    wanted = [own.get("GOMP_SPINCOUNT", None if own else SPINS), own.get("OMP_WAIT_POLICY")]
+    assert done.stdout.strip() == str(wanted), done.stderr
 
 
 def test_links_that_lead_to_themselves(tmp_path):
