@@ -40,12 +40,26 @@ SHOWN = 3e-4
 _HELD, _THING, _COMPACT = (1 / 6, 1 / 40), (0.002, 0.06), 0.3
 # A belt is so many times as wide as it is high.
 _BAND = 3
+# A gap between arm and body is no wider than the first, a share of the person's size; so much of its rim is on either.
+_GAP, _PARTED = 1 / 20, 0.15
 # Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
 _ABOVE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "neck", "arm", "hand")))
 _FOREARMS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("forearm", "hand")))
 _HANDS = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith("hand"))
+_HEAD = PART_NAMES.index("head")
+# Background shows between an arm and the body, and between the legs.
+_APART = tuple(
+    tuple(
+        tuple(k for k, name in enumerate(PART_NAMES) if name.startswith(begins) and name.endswith(ends))
+        for begins, ends in pair
+    )
+    for pair in (
+        (("", ("arm", "hand")), ("", ("front", "back", "thigh", "shin"))),
+        (("left", ("thigh", "shin")), ("right", ("thigh", "shin"))),
+    )
+)
 _TORSO = tuple(k for k, name in enumerate(PART_NAMES) if name.startswith("torso"))
 _BARE = tuple(k for k, name in enumerate(PART_NAMES) if name.endswith(("head", "hand")))
 
@@ -154,6 +168,59 @@ def seen_through(correspondence: Correspondence, photo: Photo) -> Correspondence
         if len(others) >= _FEWEST and np.median(log_ratio(there, others)[bins(photo[window][piece])]) > FIRM:
             through[window] |= piece
     return replace(correspondence, layer=np.where(through, CARRIED, layer).astype(layer.dtype))
+
+
+def without_background(correspondence: Correspondence, photo: Photo) -> Correspondence:
+    """The map without background that shows between an arm and the body or between the legs.
+
+    It is a patch that parts the two, in the colours of what lies around the person there, not in those of the person.
+    """
+    extent = _extent(correspondence.mask)
+    gap, sure, around = (max(2, round(share * extent)) for share in (_GAP, _SURE, _AROUND))
+    rows, columns = (np.flatnonzero(correspondence.mask.any(axis)) for axis in (1, 0))
+    crop = tuple(slice(max(0, at[0] - around), at[-1] + 1 + around) for at in (rows, columns))
+    mask, part, layer = (getattr(correspondence, name)[crop] for name in ("mask", "part", "layer"))
+    colours = photo[crop]
+    inner, outer = mask & (_distance(~mask) > sure), ~mask & (_distance(mask) > sure)
+    apart = [[mask & np.isin(part, side) for side in pair] for pair in _APART]
+    near = np.logical_or.reduce([np.logical_and.reduce([_distance(of) <= gap for of in pair]) for pair in apart])
+    near &= mask & ~np.isin(layer, (HAIR, CARRIED)) & (part != _HEAD)
+    behind = np.zeros_like(mask)
+    for top in range(0, mask.shape[0], around):
+        for left in range(0, mask.shape[1], around):
+            tile = slice(top, top + around), slice(left, left + around)
+            if not near[tile].any():
+                continue
+            window = tuple(slice(max(0, s.start - around), s.stop + around) for s in tile)
+            there, own = colours[window][outer[window]], colours[window][inner[window]]
+            if min(len(there), len(own)) >= _FEWEST:
+                behind[tile] = near[tile] & (log_ratio(there, own)[bins(colours[tile])] > FIRM + DEEP)
+    # what is thin everywhere is an outline, where both mix
+    thick = ndimage.binary_opening(ndimage.median_filter(behind, 5), iterations=max(1, sure // 2))
+    behind = ndimage.binary_dilation(thick, iterations=sure, mask=behind | thick)
+    pieces, _ = ndimage.label(behind)
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        window = tuple(slice(max(0, s.start - sure), s.stop + sure) for s in box)
+        piece = pieces[window] == number
+        rim = ndimage.binary_dilation(piece, iterations=sure) & ~piece
+        if max(min((of[window] & rim).sum() for of in pair) for pair in apart) < _PARTED * rim.sum():
+            behind[window] &= ~piece
+    where = np.zeros_like(correspondence.mask)
+    where[crop] = ndimage.binary_dilation(behind) & near
+    return _without(correspondence, where)
+
+
+def _without(correspondence: Correspondence, where: Region) -> Correspondence:
+    """The map with background there."""
+    if not where.any():
+        return correspondence
+    nothing = Correspondence.empty(correspondence.size)
+    changed = {}
+    for name in correspondence.__dataclass_fields__:
+        values = getattr(correspondence, name).copy()
+        values[where] = getattr(nothing, name)[where]
+        changed[name] = values
+    return Correspondence(**changed)
 
 
 def bare_wrists(correspondence: Correspondence) -> Correspondence:

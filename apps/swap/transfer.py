@@ -248,7 +248,8 @@ def _check(photo: np.ndarray, correspondence: Correspondence, name: str, layers:
 
 def _tidied(template: Template, correspondence: Correspondence, photo: np.ndarray, reach: int) -> Correspondence:
     """The map with its layers as the photo's own colours have them."""
-    tidy = labels.enclosed_redrawn(labels.tidy_layers(correspondence, reach // 4), photo)
+    tidy = labels.tidy_layers(labels.without_background(correspondence, photo), reach // 4)
+    tidy = labels.enclosed_redrawn(tidy, photo)
     tidy = labels.skin_redrawn(tidy, photo)
     tidy = labels.seen_through(labels.hair_redrawn(tidy, photo), photo)
     return hems.belted(hems.straightened(template, tidy, photo), photo)

@@ -16,6 +16,7 @@ from apps.swap.labels import (
     seen_through,
     skin_redrawn,
     tidy_layers,
+    without_background,
 )
 from bodymap.surface import load_template
 from bodymap.types import LAYER_NAMES, PART_NAMES
@@ -260,3 +261,41 @@ def test_a_belt_and_what_is_below_it_are_no_top(shown):
         assert (transfer._tidied(load_template(), drawn, photo, 4).layer[belt | below] == LOWER).mean() > 0.95
     else:
         assert np.array_equal(found.layer, drawn.layer)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_background_between_arm_and_body_that_the_map_has_for_the_garment_is_no_part_of_the_person(shown):
+    c = correspondence(0.0, (840, 528))
+    arm, trunk = (c.mask & np.array([of in name for name in PART_NAMES])[c.part] for of in ("arm", "torso"))
+    gap = ~c.mask & np.logical_and(*(ndimage.distance_transform_edt(~of) < 20 for of in (arm, trunk)))
+    pieces, _ = ndimage.label(gap & (np.arange(840)[:, None] > 230))
+    gap = pieces == 1
+    assert 200 < gap.sum() < 3000
+    # the same patch of colour on a sleeve's far side is a pattern
+    outside = ndimage.distance_transform_edt(c.mask)
+    sleeve = arm & (c.layer == UPPER) & (np.arange(528) < np.nonzero(arm)[1].min() + 60) & (outside < 9)
+    sleeve &= np.abs(np.arange(840)[:, None] - np.median(np.nonzero(sleeve)[0])) < 12
+    at = ndimage.distance_transform_edt(~c.mask, return_distances=False, return_indices=True)
+    grown = {
+        n: np.where(gap.reshape(840, 528, *[1] * (getattr(c, n).ndim - 2)), getattr(c, n)[tuple(at)], getattr(c, n))
+        for n in c.__dataclass_fields__
+    }
+    drawn = with_changes(c, **grown)
+    photo = dressed(drawn, COLOURS)
+    if shown:
+        photo[gap] = (255, 0, 255)
+    photo[sleeve] = (255, 0, 255)
+    found = without_background(drawn, photo)
+    assert sleeve.sum() > 100 and (found.mask[sleeve]).all()
+    if not shown:
+        assert np.array_equal(found.mask, drawn.mask)
+        return
+    assert found.mask[gap].mean() < 0.15 and (found.mask[c.mask].mean() > 0.995)
+    off = ~found.mask
+    assert (found.triangle[off] == -1).all() and (found.layer[off] == 0).all() and np.isnan(found.uv[off]).all()
+    # the swap leaves it alone
+    source = transfer.read_source(
+        dressed(c, {SKIN: (0.5, 0.4, 0.3), UPPER: (0.1, 0.2, 0.9), LOWER: (0.5, 0.1, 0.1)}), c, texture_size=64
+    )
+    result = transfer.put_on(source, photo, drawn)
+    assert np.array_equal(result.image[gap & off], photo[gap & off])
