@@ -206,7 +206,7 @@ def without_background(correspondence: Correspondence, photo: Photo) -> Correspo
         if max(min((of[window] & rim).sum() for of in pair) for pair in apart) < _PARTED * rim.sum():
             behind[window] &= ~piece
     where = np.zeros_like(correspondence.mask)
-    where[crop] = ndimage.binary_dilation(behind) & near
+    where[crop] = behind
     return _without(correspondence, where)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from bodymap.warping.blend import blurred_within, box_mean
 from bodymap.warping.grid import dilate, erode
@@ -17,6 +18,8 @@ _TOLD_APART = (1.0, 2.0)
 _STRANGE = (1.5, 3.0)
 # ... to which this is added: noise, and light that falls off.
 _NOISE = 0.04
+# Where pixels of the same depth beside one are the person by these shares, so is this one.
+_ALONG = (0.6, 0.85)
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,26 @@ def outline(photo: Float[Tensor, "height width rgb=3"], mask: Bool[Tensor, "heig
     cover = torch.maximum(cover, (depth * 2 - 1).clamp(0, 1))
     # and so is along the edge what no mixture with the background explains
     cover = torch.maximum(cover, sides.strange)
-    cover = torch.where(band, cover, mask.float())
+    cover = _without_flecks(torch.where(band, cover, mask.float()), mask, radius)
     return Outline(cover, torch.where(band[..., None], -sides.apart * (sides.share * trust)[..., None], 0.0))
+
+
+def _without_flecks(
+    cover: Float[Tensor, "height width"], mask: Bool[Tensor, "height width"], radius: int
+) -> Float[Tensor, "height width"]:
+    """The cover without what of the cloth's pattern looks like the background: that goes on to the outside, and along
+    the outline."""
+    inner = mask
+    for _ in range(radius):
+        shrunk = erode(inner, 1)
+        # as the pixels beside it that lie as deep
+        along = blurred_within(cover, inner & ~shrunk, 2 * radius)
+        cover = torch.where(inner & ~shrunk, torch.maximum(cover, _ramp(along, _ALONG)), cover)
+        inner = shrunk
+    behind, reached = 1 - cover, (~mask).float()
+    for _ in range(radius + 1):
+        reached = torch.minimum(behind, max_pool2d(reached[None], 3, 1, 1)[0])
+    return 1 - reached
 
 
 def redrawn(

@@ -61,3 +61,21 @@ def test_a_print_along_the_outline_is_the_persons():
     edge = outline(photo, mask, 4)
     assert edge.cover[dark].min() > 0.95
     assert edge.clean[dark].abs().max() < 0.02
+
+
+def test_a_pattern_in_the_backgrounds_colour_is_no_hole_in_the_outline():
+    mask = disc(26) < 0
+    photo = mixed((0.5 - disc(26)).clamp(0, 1))
+    plain = outline(photo, mask, 4).cover
+    # a dot inside, and a narrow stripe out to the edge
+    dot = (disc(24) < 0) & (disc(22) > 0) & (torch.arange(80)[:, None] < 24) & ((torch.arange(80) - 40).abs() < 2)
+    stripe = mask & ((torch.arange(80)[:, None] - 40).abs() < 2) & (torch.arange(80) > 40)
+    photo[dot | stripe] = BEHIND
+    assert dot.sum() > 4 and stripe.sum() > 40
+    cover = outline(photo, mask, 4).cover
+    assert cover[dot].min() > 0.95 and (cover - plain)[stripe].min() > -0.1
+    # background that the mask has for the person for long is none of them
+    slab = mask & (torch.arange(80)[:, None] > 52) & (disc(23) > 0)
+    photo[slab] = BEHIND
+    cover = outline(photo, mask, 4).cover
+    assert cover[slab & (torch.arange(80)[:, None] > 56)].mean() < 0.25
