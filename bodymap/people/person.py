@@ -20,7 +20,7 @@ from bodymap.people.shoes import heel_height, on_heels
 from bodymap.people.skinning import Posed, pose_skeleton, skin
 from bodymap.people.streams import stream
 
-_CACHED = 40  # a person is 3 to 8 MB
+_CACHED = 16  # a person is 3 to 8 MB
 
 
 @dataclass(frozen=True)
