@@ -228,21 +228,14 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
     corners = np.concatenate(new_corners).reshape(-1, 3)  # (corner, [face, a, b])
     face, local_a, local_b = corners.T
 
-    def extend(index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Unique crossing points of one index buffer: their ends i, j, and the new index of every corner."""
-        i, j = index[face, local_a], index[face, local_b]
-        low, high = np.minimum(i, j), np.maximum(i, j)
-        # pairs as one number: rows would be compared as strings of bytes
-        key, inverse = np.unique(low.astype(np.int64) * n + high, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        # a corner that is an old vertex (i == j) keeps it
-        new_index = np.where(i == j, i, n + inverse)
-        return key // n, key % n, new_index.reshape(-1, 3), inverse
-
     n = len(piece.vertices)
-    i, j, new_triangles, _ = extend(piece.triangles, n)
+    a, b = piece.triangles[face, local_a], piece.triangles[face, local_b]
+    crossing = a != b  # the other corners are old vertices and stay what they are
+    i, j, point = _distinct_pairs(a[crossing], b[crossing], n)
+    new_triangles = a.copy()
+    new_triangles[crossing] = n + point
     t = (level[i] / np.where(level[i] == level[j], 1.0, level[i] - level[j])).astype(np.float32)[:, None]
-    t = np.clip(np.where((i == j)[:, None], 0.0, t), 0, 1).astype(np.float32)
+    t = np.clip(t, 0, 1)
     blended = {
         name: np.concatenate([value, value[i] * (1 - t) + value[j] * t]).astype(np.float32)
         for name in ("vertices", "truth", "rest", "cloth")
@@ -252,20 +245,20 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
         piece.skin_index[i], piece.skin_weight[i] * (1 - t), piece.skin_index[j], piece.skin_weight[j] * t
     )
     # the same cut in the UV buffer; a seam gives the same point two uv vertices
-    ui, uj, new_uv_triangles, inverse = extend(piece.uv_triangles, len(piece.uv))
-    vertex_a, vertex_b = piece.triangles[face, local_a], piece.triangles[face, local_b]
-    la, lb = level[vertex_a], level[vertex_b]
-    corner_t = np.where(vertex_a == vertex_b, 0.0, la / np.where(la == lb, 1.0, la - lb))
-    swapped = piece.uv_triangles[face, local_a] > piece.uv_triangles[face, local_b]
+    uv_a, uv_b = piece.uv_triangles[face, local_a], piece.uv_triangles[face, local_b]
+    ui, uj, point = _distinct_pairs(uv_a, uv_b, len(piece.uv))
+    new_uv_triangles = np.where(uv_a == uv_b, uv_a, len(piece.uv) + point)
+    la, lb = level[a], level[b]
+    corner_t = np.where(crossing, la / np.where(la == lb, 1.0, la - lb), 0.0)
     uv_t = np.zeros(len(ui))
-    uv_t[inverse] = np.where(swapped, 1 - corner_t, corner_t)
+    uv_t[point] = np.where(uv_a > uv_b, 1 - corner_t, corner_t)
     uv_t = np.where(ui == uj, 0, uv_t)[:, None]
     uv = np.concatenate([piece.uv, piece.uv[ui] * (1 - uv_t) + piece.uv[uj] * uv_t]).astype(np.float32)
     result = replace(
         piece,
-        triangles=np.concatenate([piece.triangles[whole], new_triangles]),
+        triangles=np.concatenate([piece.triangles[whole], new_triangles.reshape(-1, 3)]),
         uv=uv,
-        uv_triangles=np.concatenate([piece.uv_triangles[whole], new_uv_triangles]),
+        uv_triangles=np.concatenate([piece.uv_triangles[whole], new_uv_triangles.reshape(-1, 3)]),
         skin_index=np.concatenate([piece.skin_index, index]),
         skin_weight=np.concatenate([piece.skin_weight, weight]),
         template_triangle=None,
@@ -276,6 +269,14 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
 
 def _pair(faces: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([faces, a, b], 1)
+
+
+def _distinct_pairs(i: np.ndarray, j: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct unordered pairs of numbers below n, in order (lower ones, higher ones), and which each one is."""
+    # pairs as one number: rows would be compared as strings of bytes
+    pairs = np.minimum(i, j).astype(np.int64) * n + np.maximum(i, j)
+    key, which = np.unique(pairs, return_inverse=True)
+    return key // n, key % n, which.reshape(-1)
 
 
 def blend_weights(
