@@ -67,6 +67,11 @@ class Person:
     probe: Int[np.ndarray, " some"]
 
     @functools.cached_property
+    def skin_colour(self) -> tuple[float, ...]:
+        """Mean colour of the skin, sRGB in [0, 1], to four places."""
+        return tuple(round(float(part), 4) for part in self.pieces[0].material.mean_colour)
+
+    @functools.cached_property
     def bare(self) -> Mesh:
         """The whole skin, also what clothes hide."""
         t = template()

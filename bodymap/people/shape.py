@@ -63,6 +63,6 @@ def with_face(body: Body, pack: Pack, weights: Float[np.ndarray, " action"] | No
     """
     if weights is None:
         return body
-    moved = np.unique(pack.face.vertex)
+    moved = pack.face.moved
     scale = body.vertices[moved].std(0) / pack.base_vertices[moved].std(0)
     return replace(body, vertices=body.vertices + pack.face.offsets(weights) * scale.astype(np.float32), face=weights)
