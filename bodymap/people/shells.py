@@ -11,7 +11,7 @@ from jaxtyping import Float
 from bodymap.people.anatomy import Anatomy, template
 from bodymap.people.binding import closest_within
 from bodymap.people.material import Material
-from bodymap.people.mesh import Piece, corner_normals, cut, neighbour_table, smooth, used_vertices
+from bodymap.people.mesh import Piece, corner_normals, corner_sums, cut, neighbour_table, smooth, used_vertices
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.shape import Body
 from bodymap.people.wardrobe import Wardrobe, cloth_coordinates
@@ -148,8 +148,10 @@ def _ground(wardrobe: Wardrobe, body: Body, source: str):
         kept["ground of"], kept["ground"] = body, {}
     if source not in kept["ground"]:
         base, triangles, *_ = _source(wardrobe, source)
+        if ("sums", source) not in kept:
+            kept["sums", source] = corner_sums(triangles, len(base))
         vertices = body.vertices[base]
-        normals = corner_normals(vertices, triangles)
+        normals = corner_normals(vertices, triangles, kept["sums", source])
         kept["ground"][source] = vertices, normals, *_under(wardrobe, body, source, base, vertices, normals)
     return kept["ground"][source]
 
