@@ -15,7 +15,7 @@ from bodymap.people.fabric import draw_cloth, made_cloth
 from bodymap.people.hair import HAIR, draw_head, scalp_level
 from bodymap.people.hosiery import draw_legwear
 from bodymap.people.layers import Layers
-from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles, open_edges
+from bodymap.people.mesh import Piece, at_all_corners, corner_normals, cut, keep_triangles, open_edges
 from bodymap.people.overwear import draw_collar, outer_cloth
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
 from bodymap.people.prints import place_print
@@ -383,5 +383,5 @@ class Dresser:
     def _uncovered(self, piece: Piece, inner: np.ndarray) -> Piece:
         if piece.drape is not None:
             return piece
-        covered = inner[self.wardrobe.nearest(piece.truth)][piece.triangles].all(1)
+        covered = at_all_corners(inner[self.wardrobe.nearest(piece.truth)], piece.triangles)
         return keep_triangles(piece, ~covered) if covered.any() else piece

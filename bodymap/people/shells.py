@@ -11,7 +11,17 @@ from jaxtyping import Float
 from bodymap.people.anatomy import Anatomy, template
 from bodymap.people.binding import closest_within
 from bodymap.people.material import Material
-from bodymap.people.mesh import Piece, corner_normals, corner_sums, cut, neighbour_table, smooth, used_vertices
+from bodymap.people.mesh import (
+    Piece,
+    at_all_corners,
+    corner_normals,
+    corner_sums,
+    cut,
+    dots,
+    neighbour_table,
+    smooth,
+    used_vertices,
+)
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.shape import Body
 from bodymap.people.wardrobe import Wardrobe, cloth_coordinates
@@ -85,16 +95,16 @@ def grow(
     # wider than the garment, or the hem would lie half on smoothed and half on unsmoothed cloth
     smoothed = smooth(ground[0], neighbours, steps, level < 0.07)
     # from here on only what the cut will look at: most garments are a small part of the body
-    kept = np.flatnonzero((level < 0)[triangles].any(1))
+    kept = np.flatnonzero(~at_all_corners(~(level < 0), triangles))
     used = used_vertices(triangles[kept], len(base))
     vertices, normals, skin, skin_normal = (values[used] for values in ground)
     offset = offset[base[used]]
     # only along the normal: vertices that slide about would make hems and prints wavy
-    grown = vertices + normals * ((smoothed[used] - vertices) * normals).sum(1, keepdims=True)
-    height = ((grown - skin) * skin_normal).sum(1)
+    grown = vertices + normals * dots(smoothed[used] - vertices, normals)[:, None]
+    height = dots(grown - skin, skin_normal)
     grown = grown + skin_normal * np.maximum(0.0015 - height, 0)[:, None] + normals * offset[:, None]
     # nowhere much closer to the skin than the offset
-    height = ((grown - skin) * skin_normal).sum(1)
+    height = dots(grown - skin, skin_normal)
     grown = grown + skin_normal * np.maximum(0.75 * offset + 0.001 - height, 0)[:, None]
     uv, uv_triangles = np.zeros((len(base), 2), np.float32), triangles
     if textured:
