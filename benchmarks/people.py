@@ -22,6 +22,7 @@ def main() -> None:
     import torch
 
     from bodymap.people import Pack, PeopleConfig, sample
+    from bodymap.people.director import direct
     from bodymap.people.person import build_person
 
     torch.set_num_threads(1)
@@ -37,6 +38,10 @@ def main() -> None:
     for k in range(8):
         build_person(1000 + k, pack, config, "train")
     print(f"dressing one person             {(time.process_time() - start) / 8:6.3f} s")
+    start = time.process_time()
+    for k in range(options.count):
+        direct(3000 + k // 5, k, k, k, pack, config, "train")
+    print(f"directing one, five of a person {(time.process_time() - start) / options.count:6.3f} s")
     start = time.process_time()
     for k in range(options.count):
         sample(2000 + k // 5, k, k, k, pack=pack, config=config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -47,13 +47,17 @@ class Anatomy:
     left: Bool[np.ndarray, " vertex"]
     rest: Float[np.ndarray, "vertex xyz=3"]
     heads: dict[str, np.ndarray]
+    _sums: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def is_group(self, *names: str) -> Bool[np.ndarray, " vertex"]:
         return np.isin(self.group, [self.names.index(name) for name in names])
 
     def of(self, *names: str) -> Float[np.ndarray, " vertex"]:
-        """Summed skin weight of these groups, 0..1."""
-        return self.share[:, [self.names.index(name) for name in names]].sum(1)
+        """Summed skin weight of these groups, 0..1; read-only, every garment asks for the same few."""
+        if names not in self._sums:
+            self._sums[names] = self.share[:, [self.names.index(name) for name in names]].sum(1)
+            self._sums[names].flags.writeable = False
+        return self._sums[names]
 
     @property
     def skin(self) -> slice:

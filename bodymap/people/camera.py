@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodymap.people.config import CameraConfig
+from bodymap.people.limbs import cross
 from bodymap.people.pack import Bones
 from bodymap.people.skinning import Posed
 from bodymap.people.streams import choose
@@ -140,9 +141,9 @@ def _region(rng, vertices, bones, posed, framing) -> tuple[np.ndarray, str]:
 def look_at(eye: np.ndarray, target: np.ndarray, roll: float) -> Float[np.ndarray, "3 3"]:
     """The axes of a camera that looks from one place to another, as rows: right, down, forward; roll in radians."""
     forward = (target - eye) / np.linalg.norm(target - eye)
-    right = np.cross(forward, [0, 0, 1.0])
+    right = cross(forward, np.array([0, 0, 1.0]))
     right /= np.linalg.norm(right)
-    down = np.cross(forward, right)
+    down = cross(forward, right)
     c, s = np.cos(roll), np.sin(roll)
     return np.stack([c * right + s * down, -s * right + c * down, forward])
 

@@ -109,7 +109,7 @@ def stage_shot(
         "framing": view.framing,
         "age": float(subject.body.age),
         "female": bool(subject.body.female),
-        "skin": tuple(round(float(part), 4) for part in subject.pieces[0].material.mean_colour),
+        "skin": subject.skin_colour,
     }
     return Shot(
         take=Take(actors, view.camera, setting.light, setting.backdrop, touching, config.camera.least_pixels),

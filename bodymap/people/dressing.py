@@ -15,7 +15,7 @@ from bodymap.people.fabric import draw_cloth, made_cloth
 from bodymap.people.hair import HAIR, draw_head, scalp_level
 from bodymap.people.hosiery import draw_legwear
 from bodymap.people.layers import Layers
-from bodymap.people.mesh import Piece, corner_normals, cut, keep_triangles, open_edges
+from bodymap.people.mesh import Piece, at_all_corners, corner_normals, cut, keep_triangles, open_edges
 from bodymap.people.overwear import draw_collar, outer_cloth
 from bodymap.people.pack import SKIN_VERTICES, Garment, Pack
 from bodymap.people.prints import place_print
@@ -299,9 +299,7 @@ class Dresser:
     def shell(self, level, base, loose, cloth, layer, name, source, steps, extra=None, hides=True) -> None:
         """Grows a garment and hides the skin well inside it. ``loose``: further metres where cloth hangs free."""
         a = self.a
-        arm = np.clip(a.arm / a.arm_length, 0, 1) * a.of("arm", "hand")
-        leg = np.clip(a.leg / a.leg_length, 0, 1) ** 0.8 * a.of("leg", "foot")
-        trunk = np.clip((self.neck - 0.08 - a.rest[:, 2]) / (self.neck - self.hip), 0, 1.2) * a.of("torso")
+        arm, leg, trunk = self.hanging
         if layer == LOWER:  # held by a waistband, wide only below the seat
             trunk = trunk * 0.15 * np.clip((self.waist - a.rest[:, 2]) / (self.waist - self.hip), 0, 1)
         offset = base + loose * (0.75 * arm + 1.1 * leg + 0.9 * trunk)
@@ -312,6 +310,18 @@ class Dresser:
         if len(piece.triangles) < 20:
             return
         self.add(piece, (level[:SKIN_VERTICES] < -(_HEM_MARGIN + base + loose)) & hides)
+
+    @property
+    def hanging(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How freely cloth hangs at every base vertex on arms, legs and trunk: 0 where a limb or the trunk begins."""
+        kept, a = self.wardrobe.kept, self.a
+        if "hanging" not in kept:
+            kept["hanging"] = (
+                np.clip(a.arm / a.arm_length, 0, 1) * a.of("arm", "hand"),
+                np.clip(a.leg / a.leg_length, 0, 1) ** 0.8 * a.of("leg", "foot"),
+                np.clip((self.neck - 0.08 - a.rest[:, 2]) / (self.neck - self.hip), 0, 1.2) * a.of("torso"),
+            )
+        return kept["hanging"]
 
     def made(self, rng, garment: Garment, cut_chance: float, limb: str = "", bulge: float = 0.0) -> None:
         """Wears a garment of the pack, now and then with shortened sleeves or legs."""
@@ -373,5 +383,5 @@ class Dresser:
     def _uncovered(self, piece: Piece, inner: np.ndarray) -> Piece:
         if piece.drape is not None:
             return piece
-        covered = inner[self.wardrobe.nearest(piece.truth)][piece.triangles].all(1)
+        covered = at_all_corners(inner[self.wardrobe.nearest(piece.truth)], piece.triangles)
         return keep_triangles(piece, ~covered) if covered.any() else piece

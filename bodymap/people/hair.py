@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bodymap.people import shells
+from bodymap.people.anatomy import Anatomy
 from bodymap.people.config import OutfitConfig
 from bodymap.people.material import Material, cloth_colour, folds, hair_colour, recolour
 from bodymap.people.mesh import Piece
@@ -74,11 +75,12 @@ def _scalp(
     """Hair as a shell over the scalp, rough where it is long."""
     a = wardrobe.anatomy
     level = scalp_level(wardrobe, 0.0 if thick else -0.008)
-    wave = np.zeros(len(a.rest))
+    depth = np.clip(-level / 0.03, 0, 1)  # thin along the hairline
+    rest, under = a.rest.astype(float), np.flatnonzero(thick * depth)
+    wave = np.zeros(len(rest))
     for _ in range(5):
         k = rng.normal(0, 1, 3) * rng.uniform(20, 90)
-        wave += np.cos(a.rest @ k + rng.uniform(0, 6.3)) / 5
-    depth = np.clip(-level / 0.03, 0, 1)  # thin along the hairline
+        wave[under] += np.cos((rest @ k)[under] + rng.uniform(0, 6.3)) / 5
     offset = (0.002 if thick else 0.0006) + thick * depth * (0.8 + 0.4 * wave)
     material = Material(
         np.asarray(colour, np.float32),
@@ -93,15 +95,20 @@ def _scalp(
 
 def scalp_level(wardrobe: Wardrobe, down: float = 0.0) -> np.ndarray:
     """Negative over the hair, about metres to the hairline (forehead, ear, nape); ``down`` > 0 reaches further."""
-    a = wardrobe.anatomy
+    if "scalp" not in wardrobe.kept:
+        wardrobe.kept["scalp"] = _hair_level(wardrobe.anatomy)
+    return (wardrobe.kept["scalp"] - down).astype(np.float32)
+
+
+def _hair_level(a: Anatomy) -> np.ndarray:
+    """``scalp_level`` of the hairline itself."""
     top, joint = a.rest[:SKIN_VERTICES, 2].max(), a.heads["head"]
     tall = top - joint[2]
     # (metres behind the head joint, share of the height between joint and crown)
     behind = np.array([-0.13, -0.10, -0.055, -0.02, 0.03, 0.1]) * tall / 0.15
     height = np.array([0.70, 0.66, 0.42, 0.30, -0.22, -0.3])
     line = joint[2] + tall * np.interp(a.rest[:, 1] - joint[1], behind, height)
-    level = np.maximum(line - a.rest[:, 2], (0.6 - a.of("head", "neck")) * 0.2)
-    return (level - down).astype(np.float32)
+    return np.maximum(line - a.rest[:, 2], (0.6 - a.of("head", "neck")) * 0.2)
 
 
 def _iris(rng: np.random.Generator, size: int = 128) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bodymap.people.mesh import Piece
+from bodymap.people.mesh import Piece, dots
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.shape import Body
 from bodymap.people.wardrobe import Wardrobe
@@ -28,7 +28,7 @@ class Layers:
     def _over(self, piece: Piece) -> tuple[np.ndarray, np.ndarray]:
         """The skin vertex under each vertex of a piece, and how high above it the piece is."""
         vertex = self.wardrobe.nearest(piece.truth)
-        return vertex, ((piece.vertices - self.skin[vertex]) * self.normal[vertex]).sum(1)
+        return vertex, dots(piece.vertices - self.skin[vertex], self.normal[vertex])
 
     def record(self, piece: Piece) -> None:
         """Takes a piece that is now worn into account, and the skin next to its vertices."""

@@ -72,7 +72,7 @@ def panorama_directions(height: int, width: int, yaw: float) -> Float[np.ndarray
 def draw_light(rng: np.random.Generator, panorama: Panorama | None, yaw: float, config: LightConfig) -> Light:
     """Light of a panorama (turned by ``yaw``), or invented: sky, ground and a lamp or two."""
     if panorama is not None and panorama.radiance is not None:
-        light = _of_panorama(rng, panorama.radiance.astype(np.float64), yaw)
+        light = _of_panorama(rng, panorama, yaw)
     else:
         light = _invented(rng, config)
     irradiance, sun, sun_colour = light
@@ -91,15 +91,28 @@ def draw_light(rng: np.random.Generator, panorama: Panorama | None, yaw: float, 
     )
 
 
-def _of_panorama(rng: np.random.Generator, radiance: np.ndarray, yaw: float):
+def _parts(panorama: Panorama) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(hue of each texel, by how much it outshines the rest, what is left without that), the latter two times the
+    texel's solid angle; kept on the record itself, they are the same whichever way the panorama is turned."""
+    if "light" not in panorama.__dict__:
+        radiance = panorama.radiance.astype(np.float64)
+        height, width = radiance.shape[:2]
+        latitude = (0.5 - (np.arange(height) + 0.5) / height) * np.pi
+        area = np.cos(latitude)[:, None] * (2 * np.pi / width) * (np.pi / height)
+        brightness = radiance.mean(-1)
+        typical = np.average(brightness, weights=np.broadcast_to(area, brightness.shape))
+        ceiling = max(6 * typical, 1e-6)
+        excess = np.clip(brightness - ceiling, 0, None) * area
+        clipped = radiance * np.minimum(1, ceiling / np.maximum(brightness, 1e-9))[..., None]
+        hue = radiance / np.maximum(brightness, 1e-9)[..., None]
+        panorama.__dict__["light"] = hue, excess, clipped * area[..., None]
+    return panorama.__dict__["light"]
+
+
+def _of_panorama(rng: np.random.Generator, panorama: Panorama, yaw: float):
     """Spherical harmonics of all but the brightest spot; that becomes the sun."""
-    height, width = radiance.shape[:2]
-    direction = panorama_directions(height, width, yaw)
-    area = np.cos((0.5 - (np.arange(height) + 0.5) / height) * np.pi)[:, None] * (2 * np.pi / width) * (np.pi / height)
-    brightness = radiance.mean(-1)
-    typical = np.average(brightness, weights=np.broadcast_to(area, brightness.shape))
-    ceiling = max(6 * typical, 1e-6)
-    excess = np.clip(brightness - ceiling, 0, None) * area
+    hue, excess, clipped = _parts(panorama)
+    direction = panorama_directions(*excess.shape, yaw)
     sun, sun_colour = np.array([0.0, 0, 1.0]), np.zeros(3)
     if excess.sum() > 0:
         peak = direction.reshape(-1, 3)[excess.argmax()]
@@ -107,11 +120,8 @@ def _of_panorama(rng: np.random.Generator, radiance: np.ndarray, yaw: float):
         weight = excess * near
         mean = (direction * weight[..., None]).sum((0, 1))
         sun = mean / np.linalg.norm(mean)
-        colour = (radiance / np.maximum(brightness, 1e-9)[..., None] * weight[..., None]).sum((0, 1))
-        sun_colour = colour / np.pi
-    clipped = radiance * np.minimum(1, ceiling / np.maximum(brightness, 1e-9))[..., None]
-    basis = harmonics(direction)
-    coefficients = np.einsum("hwb,hwc->bc", basis, clipped * area[..., None])
+        sun_colour = (hue * weight[..., None]).sum((0, 1)) / np.pi
+    coefficients = np.einsum("hwb,hwc->bc", harmonics(direction), clipped)
     # a very strong sun would leave the rest black: real cameras and real walls give some of it back
     ambient = float((coefficients[0] * 0.282095).mean())
     limit = rng.uniform(1.0, 3.5) * max(ambient, 1e-6)

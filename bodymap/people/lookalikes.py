@@ -20,7 +20,7 @@ from bodymap.people.material import Material, hsv
 from bodymap.people.mesh import Mesh, Piece, join
 from bodymap.people.noise import tileable
 from bodymap.people.pattern import draw_pattern
-from bodymap.people.person import Person, get_person
+from bodymap.people.person import Person, build_person
 from bodymap.people.pose import draw_pose
 from bodymap.people.primitives import box, lathe, merge, moved, rod, rounded, tube
 from bodymap.people.props import Props, metal, part, plain, wood
@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 COMPANION_SEEDS = 3_000_000_000
 _GARMENTS = 16  # different clothes on hangers
 _PICTURES = 24  # different posters
-_KEPT = 64  # meshes and pictures in memory
+_KEPT = 128  # people, meshes and pictures in memory: all that a split has of them
 
 _kept: OrderedDict = OrderedDict()
 
 
 def companion(number: int, props: Props) -> Person:
     """One of the troupe."""
-    return get_person(COMPANION_SEEDS + number, props.pack, props.config, props.split)
+    seed = COMPANION_SEEDS + number
+    return _keep(("companion", number), props, lambda: build_person(seed, props.pack, props.config, props.split))
 
 
 def _keep(key: tuple, props: Props, make):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from bodymap.people.material import Material
@@ -104,16 +105,37 @@ def join(pieces: tuple[Piece, ...]) -> Mesh:
     )
 
 
+def at_all_corners(
+    mask: Bool[np.ndarray, " vertex"], triangles: Int[np.ndarray, "face 3"]
+) -> Bool[np.ndarray, " face"]:
+    """Which triangles have all their corners in ``mask``."""
+    # numpy's own reductions over rows of three take several times as long; so do its sums
+    return mask[triangles[:, 0]] & mask[triangles[:, 1]] & mask[triangles[:, 2]]
+
+
+def dots(a: Float[np.ndarray, "n xyz=3"], b: Float[np.ndarray, "n xyz=3"]) -> Float[np.ndarray, " n"]:
+    """Dot products of rows."""
+    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+
+
+def corner_sums(triangles: Int[np.ndarray, "face 3"], count: int) -> csr_array:
+    """(count, face): its product with something of each face sums that at the corners, in the faces' order."""
+    flat = np.ascontiguousarray(triangles).reshape(-1)
+    order = np.argsort(flat, kind="stable")
+    starts = np.concatenate([[0], np.bincount(flat, minlength=count).cumsum()])
+    return csr_array((np.ones(len(flat)), order // 3, starts), shape=(count, len(triangles)))
+
+
 def corner_normals(
-    vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face 3"]
+    vertices: Float[np.ndarray, "vertex xyz=3"], triangles: Int[np.ndarray, "face 3"], sums: csr_array | None = None
 ) -> Float[np.ndarray, "vertex xyz=3"]:
-    """Area-weighted unit vertex normals."""
-    a, b, c = (np.take(vertices, triangles[:, k], axis=0) for k in range(3))
-    (ux, uy, uz), (vx, vy, vz) = np.ascontiguousarray((b - a).T), np.ascontiguousarray((c - a).T)
-    face = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx  # three times as fast as np.cross
-    flat = triangles.reshape(-1)
-    out = np.stack([np.bincount(flat, np.repeat(axis, 3), len(vertices)) for axis in face], 1)
-    return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    """Area-weighted unit vertex normals; ``sums``: the triangles' ``corner_sums``, kept from an earlier call."""
+    sums = corner_sums(triangles, len(vertices)) if sums is None else sums
+    # coordinates first, and no np.cross: a few times as fast
+    a, b, c = (np.take(np.ascontiguousarray(vertices.T), triangles[:, k], axis=1) for k in range(3))
+    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+    out = sums @ np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], 1).astype(float)
+    return (out / np.maximum(np.sqrt(dots(out, out)), 1e-12)[:, None]).astype(np.float32)
 
 
 def neighbour_table(triangles: Int[np.ndarray, "face 3"], count: int, width: int = 8) -> Int[np.ndarray, "vertex k"]:
@@ -136,12 +158,12 @@ def smooth(
     """Repeated averaging with the neighbours (padding counts as the vertex itself); outside ``mask`` nothing moves."""
     values = values.astype(np.float32)  # a copy
     moving = np.arange(len(values)) if mask is None else np.flatnonzero(mask)
-    around = np.ascontiguousarray(neighbours[moving].T)
+    around = neighbours[moving]
+    rows, width = around.shape
+    ones = np.ones(around.size, np.float32)
+    sums = csr_array((ones, around.reshape(-1), np.arange(rows + 1) * width), shape=(rows, len(values)))
     for _ in range(steps):
-        total = np.take(values, around[0], axis=0)
-        for k in range(1, len(around)):
-            total += np.take(values, around[k], axis=0)
-        values[moving] = total / len(around)
+        values[moving] = (sums @ values) / width
     return values
 
 
@@ -208,7 +230,7 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
     """
     inside = level < 0
     corner_in = inside[piece.triangles]
-    count = corner_in.sum(1)
+    count = corner_in[:, 0] * 1 + corner_in[:, 1] + corner_in[:, 2]
     whole = count == 3
     new_corners: list[np.ndarray] = []  # (face, corner a, corner b) of every corner of every new triangle
     faces = np.flatnonzero(count == 1)
@@ -228,21 +250,14 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
     corners = np.concatenate(new_corners).reshape(-1, 3)  # (corner, [face, a, b])
     face, local_a, local_b = corners.T
 
-    def extend(index: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Unique crossing points of one index buffer: their ends i, j, and the new index of every corner."""
-        i, j = index[face, local_a], index[face, local_b]
-        low, high = np.minimum(i, j), np.maximum(i, j)
-        # pairs as one number: rows would be compared as strings of bytes
-        key, inverse = np.unique(low.astype(np.int64) * n + high, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        # a corner that is an old vertex (i == j) keeps it
-        new_index = np.where(i == j, i, n + inverse)
-        return key // n, key % n, new_index.reshape(-1, 3), inverse
-
     n = len(piece.vertices)
-    i, j, new_triangles, _ = extend(piece.triangles, n)
+    a, b = piece.triangles[face, local_a], piece.triangles[face, local_b]
+    crossing = a != b  # the other corners are old vertices and stay what they are
+    i, j, point = _distinct_pairs(a[crossing], b[crossing], n)
+    new_triangles = a.copy()
+    new_triangles[crossing] = n + point
     t = (level[i] / np.where(level[i] == level[j], 1.0, level[i] - level[j])).astype(np.float32)[:, None]
-    t = np.clip(np.where((i == j)[:, None], 0.0, t), 0, 1).astype(np.float32)
+    t = np.clip(t, 0, 1)
     blended = {
         name: np.concatenate([value, value[i] * (1 - t) + value[j] * t]).astype(np.float32)
         for name in ("vertices", "truth", "rest", "cloth")
@@ -252,20 +267,20 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
         piece.skin_index[i], piece.skin_weight[i] * (1 - t), piece.skin_index[j], piece.skin_weight[j] * t
     )
     # the same cut in the UV buffer; a seam gives the same point two uv vertices
-    ui, uj, new_uv_triangles, inverse = extend(piece.uv_triangles, len(piece.uv))
-    vertex_a, vertex_b = piece.triangles[face, local_a], piece.triangles[face, local_b]
-    la, lb = level[vertex_a], level[vertex_b]
-    corner_t = np.where(vertex_a == vertex_b, 0.0, la / np.where(la == lb, 1.0, la - lb))
-    swapped = piece.uv_triangles[face, local_a] > piece.uv_triangles[face, local_b]
+    uv_a, uv_b = piece.uv_triangles[face, local_a], piece.uv_triangles[face, local_b]
+    ui, uj, point = _distinct_pairs(uv_a, uv_b, len(piece.uv))
+    new_uv_triangles = np.where(uv_a == uv_b, uv_a, len(piece.uv) + point)
+    la, lb = level[a], level[b]
+    corner_t = np.where(crossing, la / np.where(la == lb, 1.0, la - lb), 0.0)
     uv_t = np.zeros(len(ui))
-    uv_t[inverse] = np.where(swapped, 1 - corner_t, corner_t)
+    uv_t[point] = np.where(uv_a > uv_b, 1 - corner_t, corner_t)
     uv_t = np.where(ui == uj, 0, uv_t)[:, None]
     uv = np.concatenate([piece.uv, piece.uv[ui] * (1 - uv_t) + piece.uv[uj] * uv_t]).astype(np.float32)
     result = replace(
         piece,
-        triangles=np.concatenate([piece.triangles[whole], new_triangles]),
+        triangles=np.concatenate([piece.triangles[whole], new_triangles.reshape(-1, 3)]),
         uv=uv,
-        uv_triangles=np.concatenate([piece.uv_triangles[whole], new_uv_triangles]),
+        uv_triangles=np.concatenate([piece.uv_triangles[whole], new_uv_triangles.reshape(-1, 3)]),
         skin_index=np.concatenate([piece.skin_index, index]),
         skin_weight=np.concatenate([piece.skin_weight, weight]),
         template_triangle=None,
@@ -276,6 +291,14 @@ def cut(piece: Piece, level: Float[np.ndarray, " vertex"]) -> Piece:
 
 def _pair(faces: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([faces, a, b], 1)
+
+
+def _distinct_pairs(i: np.ndarray, j: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct unordered pairs of numbers below n, in order (lower ones, higher ones), and which each one is."""
+    # pairs as one number: rows would be compared as strings of bytes
+    pairs = np.minimum(i, j).astype(np.int64) * n + np.maximum(i, j)
+    key, which = np.unique(pairs, return_inverse=True)
+    return key // n, key % n, which.reshape(-1)
 
 
 def blend_weights(

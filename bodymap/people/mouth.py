@@ -44,19 +44,20 @@ def _piece(wardrobe: Wardrobe, body: Body, name: str, triangles: np.ndarray, mat
     """Triangles of the base mesh, with the helper's UV where it has some."""
     pack, rest = wardrobe.pack, wardrobe.anatomy.rest
     uv, uv_triangles = pack.helper_uv.get(name, (np.zeros((1, 2), np.float32), np.zeros((len(triangles), 3), np.int64)))
-    used, local = np.unique(triangles, return_inverse=True)
     if name not in wardrobe.kept:
-        wardrobe.kept[name] = _on_lips(wardrobe, rest[used])
+        used, local = np.unique(triangles, return_inverse=True)
+        wardrobe.kept[name] = used, local.reshape(-1, 3), _on_lips(wardrobe, rest[used])
+    used, local, truth = wardrobe.kept[name]
     return Piece(
         name=name,
         layer=SKIN,
         vertices=body.vertices[used],
-        triangles=local.reshape(-1, 3),
+        triangles=local,
         uv=uv,
         uv_triangles=uv_triangles.astype(np.int64),
         skin_index=pack.skin_index[used],
         skin_weight=pack.skin_weight[used],
-        truth=wardrobe.kept[name],
+        truth=truth,
         rest=rest[used],
         cloth=np.zeros((len(used), 2), np.float32),
         material=material,

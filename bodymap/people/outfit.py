@@ -9,7 +9,7 @@ from bodymap.people.config import OutfitConfig
 from bodymap.people.dressing import Dresser
 from bodymap.people.hosiery import seen_through
 from bodymap.people.material import Material, Tint, brightness, procedural_skin, recolour, skin_colour, toned
-from bodymap.people.mesh import Piece
+from bodymap.people.mesh import Piece, at_all_corners
 from bodymap.people.mouth import mouth_pieces
 from bodymap.people.pack import SKIN_VERTICES, Pack
 from bodymap.people.shape import Body
@@ -67,7 +67,7 @@ def skin_piece(seed: int, pack: Pack, body: Body, hidden: np.ndarray, split: str
     a: Anatomy = Wardrobe.of(pack).anatomy
     triangles = t.triangles.numpy()
     # the inside of the mouth is never an answer: where a face opens it, ``mouth_pieces`` draw it
-    keep = ~hidden[triangles].all(1) & (t.triangle_inner.numpy() == 0)
+    keep = ~at_all_corners(hidden, triangles) & (t.triangle_inner.numpy() == 0)
     rng = stream(seed, "skin", split)
     suits = [s for s in of_split(pack.skins, split) if s.gender in ("any", "female" if body.female else "male")]
     if suits:

@@ -172,8 +172,14 @@ class FacialActions:
         """The displacement of all 19158 base vertices, metres, when each action has its weight (0 rest .. 1 full)."""
         out = np.zeros((BASE_VERTICES, 3), np.float32)
         strength = np.repeat(np.asarray(weights, np.float32), np.diff(self.start))
-        np.add.at(out, self.vertex, strength[:, None] * self.offset)
+        pulled = np.flatnonzero(strength)  # few of a face's muscles pull at a time
+        np.add.at(out, self.vertex[pulled], strength[pulled, None] * self.offset[pulled])
         return out
+
+    @cached_property
+    def moved(self) -> Int[np.ndarray, " moving"]:
+        """The base vertices that any action moves, in order."""
+        return np.unique(self.vertex)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bodymap.people.shoes import heel_height, on_heels
 from bodymap.people.skinning import Posed, pose_skeleton, skin
 from bodymap.people.streams import stream
 
-_CACHED = 40  # a person is 3 to 8 MB
+_CACHED = 16  # a person is 3 to 8 MB
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ class Person:
     probe: Int[np.ndarray, " some"]
 
     @functools.cached_property
+    def skin_colour(self) -> tuple[float, ...]:
+        """Mean colour of the skin, sRGB in [0, 1], to four places."""
+        return tuple(round(float(part), 4) for part in self.pieces[0].material.mean_colour)
+
+    @functools.cached_property
     def bare(self) -> Mesh:
         """The whole skin, also what clothes hide."""
         t = template()
@@ -86,7 +91,7 @@ class Person:
         for piece, start in zip(self.pieces, self.starts, strict=True):
             if piece.drape is not None:
                 draped.append((start, piece.drape(_some_skin(self.pieces[0], piece.drape, posed), posed)))
-        probe = self.skinned(self.probe, posed)
+        probe = skin(*self._probed, posed.transform)
         for start, vertices in draped:
             inside = (self.probe >= start) & (self.probe < start + len(vertices))
             probe[inside] = vertices[self.probe[inside] - start]
@@ -106,8 +111,16 @@ class Person:
 
     def skinned(self, ids: Int[np.ndarray, " some"], posed: Posed) -> Float[np.ndarray, "some xyz=3"]:
         """Some of the mesh's vertices moved by the bones alone: draped pieces stay where their bones take them."""
+        return skin(*self._bound(ids), posed.transform)
+
+    def _bound(self, ids: Int[np.ndarray, " some"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Some vertices at rest, their bones and the bones' shares."""
         m = self.mesh
-        return skin(m.vertices.numpy()[ids], m.index.numpy()[ids], m.weight.numpy()[ids], posed.transform)
+        return m.vertices.numpy()[ids], m.index.numpy()[ids].astype(np.int64), m.weight.numpy()[ids]
+
+    @functools.cached_property
+    def _probed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._bound(self.probe)
 
 
 def _some_skin(piece: Piece, drape, posed: Posed) -> np.ndarray:

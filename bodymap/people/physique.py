@@ -105,10 +105,10 @@ class Physique:
 
         kept = Wardrobe.of(pack).kept.setdefault("physiques", {})
         key = heads.tobytes()
-        if key not in kept:
-            while len(kept) >= 64:
-                kept.pop(next(iter(kept)))
-            kept[key] = _measure(pack, heads)
+        # the least recently used one, which is the first, goes; a few kB each
+        kept[key] = kept.pop(key, None) or _measure(pack, heads)
+        if len(kept) > 256:
+            del kept[next(iter(kept))]
         return kept[key]
 
     # ------------------------------------------------------------------ lengths and places
@@ -286,23 +286,16 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
     labels = pack.bones.labels
     at = {label: heads[j].astype(float) for j, label in enumerate(labels)}
     skin = _skin(pack, heads)
-    owner_bone = pack.skin_index[:SKIN_VERTICES][np.arange(SKIN_VERTICES), pack.skin_weight[:SKIN_VERTICES].argmax(1)]
-
-    def follows(*starts: str) -> np.ndarray:
-        """Which skin vertices move most with a bone whose label starts so."""
-        return np.array([label.startswith(starts) for label in labels])[owner_bone]
-
+    followers = _followers(pack)
     joint = np.stack([at[_joint_bone(name)] for name in FRAMES])
     end, radius, owner = [], [], []
 
     low, high = joint[FRAME["thigh.L"], 2], joint[FRAME["upper_arm.L"], 2]
-    on_trunk = follows("spine", "pelvis", "root", "breast")
-    on_hips = on_trunk | follows("upperleg01")
-    on_top = on_trunk | follows("clavicle", "shoulder01")
+    around = {which: skin[followers[which]] for which in ("hips", "top", "trunk")}
     for name, height, frame in _TRUNK:
         z = low + height * (high - low)
-        chosen = on_hips if name in ("hips", "pelvis") else on_top if name == "shoulders" else on_trunk
-        ring = skin[chosen & (np.abs(skin[:, 2] - z) < 0.055 * (high - low))]
+        near = around["hips" if name in ("hips", "pelvis") else "top" if name == "shoulders" else "trunk"]
+        ring = near[np.abs(near[:, 2] - z) < 0.055 * (high - low)]
         if len(ring) < 2:
             raise UserError(f"The people pack has a body without {name}; it is damaged, build it again.")
         front, back = np.quantile(ring[:, 1], (0.04, 0.96))
@@ -314,12 +307,11 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
         radius.append((r, r))
         owner.append(FRAME[frame])
 
-    on_head = owner_bone >= labels.index("head")
-    head = skin[on_head]
+    head = skin[followers["head"]]
     bottom, top = head[:, 2].min(), head[:, 2].max()
     r = float(np.quantile(np.abs(head[:, 0]), 0.97)) * 0.98
     front, back = np.quantile(head[:, 1], (0.02, 0.98))
-    neck = skin[follows("neck")]
+    neck = skin[followers["neck"]]
     thick = float(np.quantile(np.abs(neck[:, 0]), 0.6))
     end.append(np.stack([at["neck01"], at["head"]]))
     radius.append((thick, thick))
@@ -334,9 +326,10 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
         for s in "LR":
             a, b = at[f"{start}.{s}"], at[f"{stop}.{s}"]
             along = (b - a) / np.linalg.norm(b - a)
-            near = skin[follows(*(f"{bone}.{s}" for bone in _SKIN_OF[name]))]
-            share = (near - a) @ along / np.linalg.norm(b - a)
-            away = near - a - ((near - a) @ along)[:, None] * along
+            near = skin[followers[f"{name}.{s}"]] - a
+            reach = near @ along
+            share = reach / np.linalg.norm(b - a)
+            away = near - reach[:, None] * along
             middle = away[(share > first) & (share < last)].mean(0) if name in ("forearm", "foot", "shin") else 0.0
             distance = np.linalg.norm(away - middle, axis=1)
             half = (first + last) / 2
@@ -354,7 +347,7 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
             radius.append((r0, r1))
             owner.append(FRAME[f"{_FRAME_OF.get(name, name)}.{s}"])
     bones = np.array([[[labels.index(f"finger{f}-{k}.{s}") for k in (1, 2, 3)] for f in range(1, 6)] for s in "LR"])
-    digit, thick = _digits(skin, owner_bone, heads.astype(float), bones)
+    digit, thick = _digits(skin, followers, heads.astype(float), bones)
     end.extend(_digit_ends(digit))
     for side, s in enumerate("LR"):
         for start, which in _DIGITS.values():
@@ -373,8 +366,36 @@ def _measure(pack: Pack, heads: Float[np.ndarray, "bone xyz=3"]) -> Physique:
     )
 
 
+def _followers(pack: Pack) -> dict[str, Int[np.ndarray, " vertex"]]:
+    """The skin vertices that move most with the bones of the trunk, of the head, of each limb's segment, and (by side
+    and finger, "L0" the left thumb) with the last bone of each digit. Kept: the same for all bodies."""
+    from bodymap.people.wardrobe import Wardrobe
+
+    kept = Wardrobe.of(pack).kept
+    if "followers" in kept:
+        return kept["followers"]
+    labels = pack.bones.labels
+    owner = pack.skin_index[:SKIN_VERTICES][np.arange(SKIN_VERTICES), pack.skin_weight[:SKIN_VERTICES].argmax(1)]
+
+    def of(*starts: str) -> np.ndarray:
+        """Those of the bones whose labels start so."""
+        return np.flatnonzero(np.array([label.startswith(starts) for label in labels])[owner])
+
+    trunk = ("spine", "pelvis", "root", "breast")
+    kept["followers"] = {
+        "trunk": of(*trunk),
+        "hips": of(*trunk, "upperleg01"),
+        "top": of(*trunk, "clavicle", "shoulder01"),
+        "head": np.flatnonzero(owner >= labels.index("head")),
+        "neck": of("neck"),
+        **{f"{name}.{s}": of(*(f"{bone}.{s}" for bone in bones)) for name, bones in _SKIN_OF.items() for s in "LR"},
+        **{f"{s}{f}": np.flatnonzero(owner == labels.index(f"finger{f + 1}-3.{s}")) for s in "LR" for f in range(5)},
+    }
+    return kept["followers"]
+
+
 def _digits(
-    skin: np.ndarray, owner: np.ndarray, heads: np.ndarray, bones: Int[np.ndarray, "side=2 digit=5 bone=3"]
+    skin: np.ndarray, followers: dict, heads: np.ndarray, bones: Int[np.ndarray, "side=2 digit=5 bone=3"]
 ) -> tuple[Float[np.ndarray, "side=2 digit=5 joint=4 xyz=3"], float]:
     """Joints and tips (of the axes: a radius short of the skin's end) of the digits, and their mean radius."""
     out = np.empty((2, 5, 4, 3))
@@ -385,7 +406,7 @@ def _digits(
             last = out[side, f, 2]
             along = last - out[side, f, 1]
             along = along / np.linalg.norm(along)
-            own = skin[owner == bones[side, f, 2]] - last
+            own = skin[followers[f"{'LR'[side]}{f}"]] - last
             reach = own @ along
             radii.append(np.linalg.norm(own[reach > 0] - reach[reach > 0, None] * along, axis=1).mean())
             out[side, f, 3] = last + along * max(reach.max() - radii[-1], 0.3 * reach.max())

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodymap.people.limbs import cross
 from bodymap.people.material import Material
 from bodymap.people.mesh import Piece
 
@@ -21,11 +22,11 @@ def rounded(half: tuple[float, float, float], roundness: float = 1.0, columns: i
     def power(value: np.ndarray) -> np.ndarray:
         return np.sign(value) * np.abs(value) ** roundness
 
-    lon, lat = np.meshgrid(longitude, latitude)
-    vertices = np.stack(
-        [power(np.cos(lat)) * power(np.cos(lon)), power(np.cos(lat)) * power(np.sin(lon)), power(np.sin(lat))], -1
-    ).reshape(-1, 3) * np.array(half)
-    return vertices.astype(np.float32), _grid_triangles(rows, columns)
+    vertices = np.empty((rows, columns, 3))
+    wide = power(np.cos(latitude))[:, None]
+    vertices[..., 0], vertices[..., 1] = wide * power(np.cos(longitude)), wide * power(np.sin(longitude))
+    vertices[..., 2] = power(np.sin(latitude))[:, None]
+    return (vertices.reshape(-1, 3) * np.array(half)).astype(np.float32), _grid_triangles(rows, columns)
 
 
 def tube(
@@ -52,9 +53,9 @@ def tube(
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     # across the plane that the path (nearly) lies in, so that no ring is twisted against the next
     normal = np.linalg.eigh(along.T @ along)[1][:, 0]
-    side = np.cross(along, normal)
+    side = cross(along, normal)
     side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-9)
-    other = np.cross(along, side)
+    other = cross(along, side)
     angle = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     ring = np.cos(angle)[None, :, None] * side[:, None] + np.sin(angle)[None, :, None] * other[:, None]
     vertices = (path[:, None] + radius[:, None, None] * ring).reshape(-1, 3)

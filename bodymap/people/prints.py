@@ -216,9 +216,10 @@ def _photo(rng: np.random.Generator, sheet: _Sheet) -> tuple[np.ndarray, str]:
 def _gradient(rng: np.random.Generator, sheet: _Sheet) -> tuple[np.ndarray, str]:
     """From one colour at the shoulders to another at the hem or the feet."""
     low = rng.choice([-0.1, 0.1, -0.7])
-    share = np.clip((sheet.z - low) / (rng.uniform(0.35, 0.6) - low), 0, 1)[..., None]
+    z = sheet.z[:, :1, None]  # all columns are alike
+    share = np.clip((z - low) / (rng.uniform(0.35, 0.6) - low), 0, 1)
     share = share if rng.random() < 0.7 else np.clip(share * 4 - rng.uniform(0, 3), 0, 1)
-    return sheet.ground * share + sheet.ink * (1 - share), "around"
+    return np.broadcast_to(sheet.ground * share + sheet.ink * (1 - share), (*sheet.z.shape, 3)), "around"
 
 
 def _tie_dye(rng: np.random.Generator, sheet: _Sheet) -> tuple[np.ndarray, str]:
@@ -229,10 +230,12 @@ def _tie_dye(rng: np.random.Generator, sheet: _Sheet) -> tuple[np.ndarray, str]:
     arms = int(rng.integers(0, 4))
     phase = r * rng.uniform(4, 12) + arms * angle / (2 * np.pi) + wobble
     colours = np.array([sheet.ground, sheet.ink, sheet.second, np.full(3, 0.9)])
-    level = phase % 1 * len(colours)
+    level = (phase - np.floor(phase)) * len(colours)
     first = level.astype(int) % len(colours)
-    share = np.clip((level % 1) * 1.6 - 0.3, 0, 1)[..., None]
-    return colours[first] * (1 - share) + colours[(first + 1) % len(colours)] * share, "around"
+    second = (first + 1) % len(colours)
+    share = np.clip((level - np.floor(level)) * 1.6 - 0.3, 0, 1)
+    mixed = [channel[first] * (1 - share) + channel[second] * share for channel in colours.T.copy()]
+    return np.stack(mixed, -1), "around"
 
 
 def _blocks(rng: np.random.Generator, sheet: _Sheet) -> tuple[np.ndarray, str]:

@@ -169,8 +169,11 @@ def _push_out(x: np.ndarray, balls: Balls, margin: float, free: np.ndarray) -> N
     """Each vertex leaves the ball it is deepest in."""
     p = x.reshape(3, -1)
     centre, radius = balls.centre, balls.radius + np.float32(margin)
-    # squared distance less squared radius: negative inside; the lowest is the deepest, as radii are much alike
-    power = (centre * centre).sum(0)[None] - radius * radius - 2 * (p.T @ centre)
+    # squared distance less squared radius (and less what all balls share): negative inside; the lowest is the deepest,
+    # as radii are much alike. In place: there are up to a million of them
+    power = p.T @ centre
+    power *= 2
+    np.subtract((centre * centre).sum(0) - radius * radius, power, out=power)
     ball = power.argmin(1)
     way = p - centre[:, ball]
     apart = np.maximum(_length(way), 1e-6)

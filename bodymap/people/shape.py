@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import csr_array
 
 from bodymap.people.anatomy import template
-from bodymap.people.mesh import corner_normals
+from bodymap.people.mesh import corner_normals, corner_sums
 from bodymap.people.pack import SKIN_VERTICES, Pack
 
 
@@ -36,7 +37,12 @@ class Body:
     @functools.cached_property
     def skin_normal(self) -> Float[np.ndarray, "vertex xyz=3"]:
         """Unit normals of the skin's 13380 vertices."""
-        return corner_normals(self.vertices[:SKIN_VERTICES], template().triangles.numpy())
+        return corner_normals(self.vertices[:SKIN_VERTICES], template().triangles.numpy(), _skin_sums())
+
+
+@functools.lru_cache(maxsize=1)
+def _skin_sums() -> csr_array:
+    return corner_sums(template().triangles.numpy(), SKIN_VERTICES)
 
 
 def draw_body(rng: np.random.Generator, pack: Pack, split: str) -> Body:
@@ -63,6 +69,6 @@ def with_face(body: Body, pack: Pack, weights: Float[np.ndarray, " action"] | No
     """
     if weights is None:
         return body
-    moved = np.unique(pack.face.vertex)
+    moved = pack.face.moved
     scale = body.vertices[moved].std(0) / pack.base_vertices[moved].std(0)
     return replace(body, vertices=body.vertices + pack.face.offsets(weights) * scale.astype(np.float32), face=weights)

@@ -11,7 +11,17 @@ from jaxtyping import Float
 from bodymap.people.anatomy import Anatomy, template
 from bodymap.people.binding import closest_within
 from bodymap.people.material import Material
-from bodymap.people.mesh import Piece, corner_normals, cut, neighbour_table, smooth
+from bodymap.people.mesh import (
+    Piece,
+    at_all_corners,
+    corner_normals,
+    corner_sums,
+    cut,
+    dots,
+    neighbour_table,
+    smooth,
+    used_vertices,
+)
 from bodymap.people.pack import SKIN_VERTICES
 from bodymap.people.shape import Body
 from bodymap.people.wardrobe import Wardrobe, cloth_coordinates
@@ -79,43 +89,49 @@ def grow(
     """
     if source == "tights" and "tights" not in wardrobe.pack.helpers:
         source = "skin"
-    base, triangles, neighbours, truth = _source(wardrobe, source)
-    vertices, normals, skin, skin_normal = _ground(wardrobe, body, source)
+    base, triangles, neighbours, truth, cloth = _source(wardrobe, source)
+    ground = _ground(wardrobe, body, source)
+    level = level[base]
     # wider than the garment, or the hem would lie half on smoothed and half on unsmoothed cloth
-    inside = level[base] < 0.07
+    smoothed = smooth(ground[0], neighbours, steps, level < 0.07)
+    # from here on only what the cut will look at: most garments are a small part of the body
+    kept = np.flatnonzero(~at_all_corners(~(level < 0), triangles))
+    used = used_vertices(triangles[kept], len(base))
+    vertices, normals, skin, skin_normal = (values[used] for values in ground)
+    offset = offset[base[used]]
     # only along the normal: vertices that slide about would make hems and prints wavy
-    smoothed = smooth(vertices, neighbours, steps, inside)
-    grown = vertices + normals * ((smoothed - vertices) * normals).sum(1, keepdims=True)
-    height = ((grown - skin) * skin_normal).sum(1)
-    grown = grown + skin_normal * np.maximum(0.0015 - height, 0)[:, None] + normals * offset[base][:, None]
+    grown = vertices + normals * dots(smoothed[used] - vertices, normals)[:, None]
+    height = dots(grown - skin, skin_normal)
+    grown = grown + skin_normal * np.maximum(0.0015 - height, 0)[:, None] + normals * offset[:, None]
     # nowhere much closer to the skin than the offset
-    height = ((grown - skin) * skin_normal).sum(1)
-    grown = grown + skin_normal * np.maximum(0.75 * offset[base] + 0.001 - height, 0)[:, None]
-    a = wardrobe.anatomy
-    cloth = cloth_coordinates(a, a.rest[base], a.arm[base], a.share[base])
+    height = dots(grown - skin, skin_normal)
+    grown = grown + skin_normal * np.maximum(0.75 * offset + 0.001 - height, 0)[:, None]
     uv, uv_triangles = np.zeros((len(base), 2), np.float32), triangles
     if textured:
         t = template()
         uv, uv_triangles = t.skin_uv.numpy(), t.uv_triangles.numpy()[t.triangle_inner.numpy() == 0]
+    number = np.zeros(len(base), np.int64)
+    number[used] = np.arange(len(used))
+    pack = wardrobe.pack
     piece = Piece(
         name=name,
         layer=layer,
         vertices=grown.astype(np.float32),
-        triangles=triangles,
+        triangles=number[triangles[kept]],
         uv=uv,
-        uv_triangles=uv_triangles,
-        skin_index=wardrobe.pack.skin_index[base],
-        skin_weight=wardrobe.pack.skin_weight[base],
-        truth=truth,
-        rest=a.rest[base],
-        cloth=cloth,
+        uv_triangles=uv_triangles[kept],
+        skin_index=pack.skin_index[base[used]],
+        skin_weight=pack.skin_weight[base[used]],
+        truth=truth[used],
+        rest=wardrobe.anatomy.rest[base[used]],
+        cloth=cloth[used],
         material=material,
     )
-    return cut(piece, level[base])
+    return cut(piece, level[used])
 
 
 def _source(wardrobe: Wardrobe, source: str):
-    """(base ids, triangles, neighbours, truth) of the mesh that shells grow from; cached."""
+    """(base ids, triangles, neighbours, truth, cloth coordinates) of the mesh that shells grow from; cached."""
     cache = wardrobe.kept
     key = ("source", source)
     if key not in cache:
@@ -128,7 +144,9 @@ def _source(wardrobe: Wardrobe, source: str):
             base, flat = np.unique(wardrobe.pack.helpers["tights"], return_inverse=True)
             triangles = flat.reshape(-1, 3)
             truth = wardrobe.bind(wardrobe.anatomy.rest[base])
-        cache[key] = (base, triangles, neighbour_table(triangles, len(base)), truth)
+        a = wardrobe.anatomy
+        cloth = cloth_coordinates(a, a.rest[base], a.arm[base], a.share[base])
+        cache[key] = (base, triangles, neighbour_table(triangles, len(base)), truth, cloth)
     return cache[key]
 
 
@@ -139,9 +157,11 @@ def _ground(wardrobe: Wardrobe, body: Body, source: str):
     if kept.get("ground of") is not body:
         kept["ground of"], kept["ground"] = body, {}
     if source not in kept["ground"]:
-        base, triangles, _, _ = _source(wardrobe, source)
+        base, triangles, *_ = _source(wardrobe, source)
+        if ("sums", source) not in kept:
+            kept["sums", source] = corner_sums(triangles, len(base))
         vertices = body.vertices[base]
-        normals = corner_normals(vertices, triangles)
+        normals = corner_normals(vertices, triangles, kept["sums", source])
         kept["ground"][source] = vertices, normals, *_under(wardrobe, body, source, base, vertices, normals)
     return kept["ground"][source]
 

@@ -15,7 +15,9 @@ def stream(seed: int, idea: str, split: str = "train") -> np.random.Generator:
 
     A new idea gets a name of its own instead of more draws from an old stream: that keeps every other idea's bytes.
     """
-    return np.random.default_rng([zlib.crc32(idea.encode()), int(seed) & 0xFFFFFFFF, 0 if split == "train" else 1])
+    # words of 32 bits: an array of them is read faster than a list of numbers, and to the same generator
+    words = np.array([zlib.crc32(idea.encode()), int(seed) & 0xFFFFFFFF, 0 if split == "train" else 1], np.uint32)
+    return np.random.default_rng(words)
 
 
 def choose(rng: np.random.Generator, table: dict[str, float]) -> str:

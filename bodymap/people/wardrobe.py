@@ -29,6 +29,7 @@ _BOUND_TO = {
     "eyelashes": ("head",),
     "shoes": ("foot", "leg"),
 }
+_ANSWERS = 64  # of ``nearest``: a tenth of a MB each
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Wardrobe:
         self.anatomy: Anatomy = measure(pack)
         self.kept: dict = {}  # whatever a garment maker computes once per pack
         self._bound: dict[str, Bound] = {}
+        self._nearest: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @staticmethod
     def of(pack: Pack) -> Wardrobe:
@@ -82,8 +84,15 @@ class Wardrobe:
         return np.ascontiguousarray(neighbour_table(template().triangles.numpy(), SKIN_VERTICES).T)
 
     def nearest(self, truth: Float[np.ndarray, "n xyz=3"]) -> np.ndarray:
-        """The template vertex nearest to each bound point, to about a centimetre."""
-        return surface_grid().vertex(torch.from_numpy(np.ascontiguousarray(truth, np.float32))).numpy()
+        """The template vertex nearest to each bound point, to about a centimetre. The last answers are kept: each layer
+        of clothes asks again about all those beneath it."""
+        asked, found = self._nearest.pop(id(truth), (None, None))
+        if asked is not truth:
+            found = surface_grid().vertex(torch.from_numpy(np.ascontiguousarray(truth, np.float32))).numpy()
+        self._nearest[id(truth)] = truth, found  # holding the array keeps its id unique
+        if len(self._nearest) > _ANSWERS:
+            del self._nearest[next(iter(self._nearest))]
+        return found
 
     def bound(self, garment: Garment) -> Bound:
         """The garment's places on the default body."""
