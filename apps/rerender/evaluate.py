@@ -251,7 +251,7 @@ def measure_pairs(
         if not bool(partial.seen.any()) or not second.mask.any():
             raise UserError(f"Too little of a person is seen in {one} or {other}.")
         ways = {"warp only": lambda p: torch.where(p.seen[..., None], p.colour, torch.tensor(0.5))}
-        true = torch.from_numpy(target).permute(2, 0, 1).float() / 255
+        true = torch.tensor(target).permute(2, 0, 1).float() / 255
         rows, columns = np.flatnonzero(second.mask.any(1)), np.flatnonzero(second.mask.any(0))
         cut = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         region = torch.from_numpy(second.mask)
