@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.rerender.shelves import Shelf, add_shelf_arguments, pack_digest, write_shelf
-from bodymap.errors import run_command
+from bodymap.errors import UserError, run_command
 
 RECORD = "textures.json"
 _VIEW = (320, 240)  # pixels of the view that says what is seen
@@ -33,6 +33,7 @@ class TextureSettings:
         pack: SHA-256 of the people pack; empty: the shipped one.
         size: texels each way.
         per_person: poses and lights of each person.  per_file: people.
+        even: share of the lights that fall alike from all sides (``bodymap.people.light.evened``).
     """
 
     pack: str = ""
@@ -41,6 +42,7 @@ class TextureSettings:
     size: int = 256
     per_person: int = 2
     per_file: int = 32
+    even: float = 0.0
 
 
 def make_person(number: int, settings: TextureSettings, pack) -> dict[str, np.ndarray]:
@@ -54,7 +56,7 @@ def make_person(number: int, settings: TextureSettings, pack) -> dict[str, np.nd
     from bodymap.people.background import draw_surroundings
     from bodymap.people.bake import bake, unwrap
     from bodymap.people.camera import draw_view
-    from bodymap.people.light import draw_light
+    from bodymap.people.light import draw_light, evened
     from bodymap.people.person import build_person
     from bodymap.people.photograph import draw_faults
     from bodymap.people.pose import draw_pose
@@ -74,6 +76,8 @@ def make_person(number: int, settings: TextureSettings, pack) -> dict[str, np.nd
         placed = person.place(pack, local)
         around = draw_surroundings(stream(seed, "surroundings", split), pack, config.scene, split)
         light = draw_light(stream(seed, "light", split), around.panorama, around.yaw, config.light)
+        if stream(seed, "even", split).random() < settings.even:
+            light = evened(light)
         baked = bake(person, unwrapped, placed, light, settings.size)
         faults = draw_faults(stream(seed, "photograph", split), config.photograph)
         camera = draw_view(
@@ -163,8 +167,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m apps.rerender.textures", description=__doc__.splitlines()[0])
     add_shelf_arguments(parser)
+    parser.add_argument("--even", type=float, default=0.0, help="share of the lights that fall alike from all sides")
     options = parser.parse_args(arguments)
-    settings = TextureSettings(pack_digest(options.pack), options.seed, options.split)
+    if not 0 <= options.even <= 1:
+        raise UserError(f"--even is a share between 0 and 1, not {options.even}.")
+    settings = TextureSettings(pack_digest(options.pack), options.seed, options.split, even=options.even)
     make = functools.partial(_make_file, settings=settings, pack=options.pack)
     write_shelf(Path(options.output), RECORD, settings, make, options.count, settings.per_file, options.workers)
     print(f"wrote {options.output}", file=sys.stderr)

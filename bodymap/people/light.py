@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -89,6 +89,20 @@ def draw_light(rng: np.random.Generator, panorama: Panorama | None, yaw: float, 
         (sun_colour * gain * white).astype(np.float32),
         float(rng.uniform(*config.occlusion)),
     )
+
+
+def evened(light: Light) -> Light:
+    """The light without its sides: from every direction around it falls alike, in the mean as bright as before; from
+    above and below it stays different. So photographs of clouds, flashes and studios look."""
+    around = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4), np.zeros(8)], -1)
+    sun = np.clip(around @ light.sun, 0, None).mean() * light.sun_colour
+    irradiance = np.where(_UPRIGHT, light.irradiance, 0)
+    irradiance[0] += sun / 0.282095
+    return replace(light, irradiance=irradiance.astype(np.float32), sun_colour=np.zeros(3, np.float32))
+
+
+# which of ``harmonics`` do not change when one turns about the vertical
+_UPRIGHT = np.isin(np.arange(9), (0, 2, 6))[:, None]
 
 
 def _parts(panorama: Panorama) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

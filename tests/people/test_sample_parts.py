@@ -11,7 +11,7 @@ from bodymap.errors import UserError
 from bodymap.people import Pack
 from bodymap.people.anatomy import template
 from bodymap.people.binding import closest_within, surface_grid
-from bodymap.people.light import draw_light, harmonics, panorama_directions
+from bodymap.people.light import Light, draw_light, evened, harmonics, panorama_directions
 from bodymap.people.material import Material
 from bodymap.people.mesh import Piece, blend_weights, corner_normals, cut, neighbour_table, smooth
 from bodymap.people.pose import mirror_pose
@@ -187,6 +187,25 @@ def test_harmonics_reproduce_a_clamped_cosine() -> None:
     around = np.array([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0]])
     seen = (harmonics(around) @ light.irradiance).mean(1)
     assert seen[0] > 1.8 * seen[1] > 1.8 * seen[2]
+
+
+def test_an_evened_light_falls_alike_from_all_sides_and_as_brightly() -> None:
+    rng = np.random.default_rng(3)
+    sun = np.array([0.6, 0.48, 0.64])
+    light = Light(rng.uniform(0.2, 1.0, (9, 3)).astype(np.float32), sun, np.array([0.9, 0.8, 0.7], np.float32), 0.5)
+    even = evened(light)
+    assert not even.sun_colour.any() and even.occlusion == light.occlusion
+    turns = np.arange(8) * np.pi / 4
+    around = np.stack([np.cos(turns), np.sin(turns), 0 * turns], -1)
+
+    def seen(light: Light) -> np.ndarray:
+        return harmonics(around) @ light.irradiance + np.clip(around @ light.sun, 0, None)[:, None] * light.sun_colour
+
+    assert np.ptp(seen(even), axis=0).max() < 1e-5 < 0.3 < np.ptp(seen(light), axis=0).min()
+    np.testing.assert_allclose(seen(even).mean(0), seen(light).mean(0), rtol=1e-4)
+    # from above it is still another than from below
+    above = np.array([[0, 0, 1.0], [0, 0, -1.0]])
+    assert abs(np.diff(harmonics(above) @ even.irradiance, axis=0)).min() > 0.3
 
 
 def test_streams_do_not_disturb_each_other() -> None:

@@ -73,6 +73,16 @@ def test_textures_show_a_dressed_person(texture_folder):
     assert bool((sample["colour"][~inside] == 0).all()) and sample["colour"][inside].float().std() > 5
 
 
+def test_people_in_an_even_light_are_the_same_people(texture_folder):
+    even = make_person(1, TextureSettings(size=64, even=1.0), Pack.load(None))
+    sample = TextureFolder(texture_folder)[2]
+    assert bool((torch.from_numpy(even["layer"][0]) == sample["layer"]).all())
+    assert bool((torch.from_numpy(even["seen"][0]) == sample["seen"]).all())
+    assert not bool((torch.from_numpy(even["colour"][0]) == sample["colour"]).all())
+    with pytest.raises(UserError, match="between 0 and 1"):
+        textures.main(["--count", "1", "--even", "1.5", "-o", "nowhere"])
+
+
 def test_a_stopped_run_of_the_textures_goes_on(texture_folder):
     settings = TextureSettings(size=64, per_file=2)
     before = {file: file.stat().st_mtime_ns for file in texture_folder.glob("*.safetensors")}
