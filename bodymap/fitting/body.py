@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodymap.fitting.evidence import Evidence, gather
+from bodymap.fitting.posture import Posture
 from bodymap.fitting.start import candidates, standing_spread
 from bodymap.people.anatomy import template
 from bodymap.people.hands import relaxed_hands
@@ -121,6 +122,7 @@ def _solve(
         for precision, away in about.priors(state):
             hessian[np.diag_indices_from(hessian)] += precision
             gradient -= precision * away
+        about.posture.linear(state, hessian, gradient)
         for _ in range(4):
             damped = hessian + np.diag(damping * hessian.diagonal() + 1e-9)
             moved = rig.step(state, _limited(np.linalg.solve(damped, gradient), len(rig.basis)))
@@ -141,7 +143,7 @@ class _Habits:
     """What is likely before anything is seen: shapes of the pack, joints near the start's, and near standing."""
 
     def __init__(self, rig: Rig, start: State):
-        self.rig, self.start = rig, start
+        self.rig, self.start, self.posture = rig, start, Posture(rig)
         spread = standing_spread(rig.pack)[rig.joints]
         self.standing = np.flatnonzero(np.isfinite(spread))
         self.precision = np.zeros(len(rig.basis) + 3 * len(rig.joints) + 3)
@@ -188,7 +190,7 @@ def _cost(rig: Rig, evidence: Evidence, state: State, about: _Habits, centre: np
     if points[:, 2].min() < 0.1:
         return np.inf
     squared = (((_project(points, centre, focal) - evidence.pixel) / evidence.spread[:, None]) ** 2).sum(1)
-    unusual = sum(float(precision @ away**2) for precision, away in about.priors(state))
+    unusual = sum(float(precision @ away**2) for precision, away in about.priors(state)) + about.posture.cost(state)
     return float(_worth(evidence) @ (squared / (1 + squared / _OUTLIER**2))) + unusual
 
 
