@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from apps.rerender.bands import continued_bands
 from apps.rerender.grain import continued_grain
 from apps.rerender.palette import LAYERS, TONES, Palette, layers_of, mixture
 from apps.rerender.pattern import continued_pattern
@@ -31,6 +32,7 @@ from bodymap.warping.windows import window_mean
 
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
 _CRISP = 8.0  # the layers' logits count so much more in what is shown than in what is trained
+_NARROWER = 3  # so many halvings fewer where there are bands
 _BLEND = 5  # the made-up follows the seen over about 2^this texels (of 1024)
 
 
@@ -203,6 +205,10 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     for k in range(shares.shape[1]):
         colour = colour + _enlarge(done.palette[:, k], template, size) * shares[:, k : k + 1]
     colour, layer = colour[0].permute(1, 2, 0), layers_of(logits)[0].argmax(0) + 1
+    # and between the bands of a garment, where the other places at that height show them
+    known_layer = torch.where(partial.seen, partial.layer, layer) * atlas.covered
+    profile, banded = continued_bands(template, atlas, partial.colour, known_layer, partial.seen)
+    colour = torch.where(banded[..., None], profile, colour)
     # trained on the mean error it hedges: half of a doubtful detail; to the eye more of it is better
     take = take[0, 0].clamp(0, 1).sqrt()
     # detail of the mirror image at the photo's own sharpness
@@ -210,10 +216,9 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     there = mirror.seen & ~partial.seen
     reach = odd(_DETAIL * size)
     detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
-    detail = detail.permute(1, 2, 0)
+    detail = torch.where(banded[..., None], mirror.colour - colour, detail.permute(1, 2, 0))
     # and the garments' pattern, cloth's weave and skin's pores where not even that was seen
     both = torch.where(partial.seen[..., None], partial.colour, colour)
-    known_layer = torch.where(partial.seen, partial.layer, layer) * atlas.covered
     pattern = continued_pattern(both, known_layer, partial.seen)
     grain = continued_grain(both, known_layer, partial.seen)
     mirrored = (take * there)[..., None]
@@ -223,8 +228,14 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     seen, inside = partial.seen, atlas.covered
     trust = (2 * partial.confidence).clamp(0.02, 1) * seen
     levels = max(1, _BLEND + round(math.log2(size / 1024)))
-    difference, reach = push_pull((partial.colour - colour) * seen[..., None], trust, levels)
-    made = (made + difference * reach[..., None]).clamp(0, 1)
+    apart = (partial.colour - colour) * seen[..., None]
+    difference, reach = push_pull(apart, trust, levels)
+    made = made + difference * reach[..., None]
+    if bool(banded.any()):
+        # beside a band's edge the difference is the band's, and nothing to follow far
+        near, close = push_pull(apart, trust, max(1, levels - _NARROWER))
+        made += (near * close[..., None] - difference * reach[..., None]) * banded[..., None]
+    made = made.clamp(0, 1)
     origin = torch.where(seen, SEEN, torch.where(there & (take > 0.5), MIRRORED, SMOOTH)) * inside
     return FilledTexture(
         torch.where(seen[..., None], partial.colour, made) * inside[..., None],

@@ -7,6 +7,7 @@ pictures show, a cubic in the target's pixel coordinates is fitted to the source
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +21,11 @@ from apps.swap import regions
 from apps.swap.labels import HAIR
 from apps.swap.regions import LOWER, SKIN, UPPER
 from bodymap.surface import Template
-from bodymap.types import Correspondence
+from bodymap.types import PART_NAMES, Correspondence
 from bodymap.warping import blend
-from bodymap.warping.grid import erode, smoothing_reach
+from bodymap.warping.grid import dilate, erode, smoothing_reach
 from bodymap.warping.image_to_texture import image_to_texture
+from bodymap.warping.pyramid import push_pull
 from bodymap.warping.texture_to_image import look_up
 
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ _POINTS = 6000
 _FEWEST = 200
 # Metres above the legs over which a skirt gives way to the texture.
 _HIPS = 0.25
+# Either leg's parts. The tone beside a seam is that of so much of the person's size; its step fades over so much.
+_SIDES = tuple(tuple(k for k in regions.LEGS if PART_NAMES[k].startswith(side)) for side in ("left", "right"))
+_BESIDE, _FADES = 1 / 80, 1 / 6
+# Lightness, or its logarithm, that varies by so much across a seam shows an edge there.
+_EDGE = (0.12, 0.4)
+_BLACK = 0.05
+# Two tones are of one hue when the cosine between their colours less their grey is more, or one is next to grey.
+_SAME_HUE, _GREY = 0.8, 0.03
 # Of the source's coordinates (share of its longer side): a fit that misses by more carries nothing.
 _WORST = 0.05
 
@@ -60,6 +70,43 @@ def carried_over(
     region = (torch.from_numpy(own).to(view.mask.device) | trunk) & view.mask
     found = _warped(template, view, source, region, region, source.correspondence.mask, CLOTH, _DEGREE)
     return None if found is None else (found[0], found[1] * legs.clamp(0, 1))
+
+
+def without_seam(
+    view: regions.TargetView, picture: Float[Tensor, "height width rgb=3"]
+) -> Float[Tensor, "height width rgb=3"]:
+    """The picture without the step between two trouser legs' tones where they meet on the target and its photo shows
+    no edge: on a skirt.
+
+    What is between the legs was in their shade, or was not seen; on a skirt both sides of the line lie in one light.
+    Either side takes half of the step, less the further from it.
+    """
+    cloth = view.mask & torch.isin(view.layer, view.layer.new_tensor(CLOTH))
+    sides = [cloth & torch.isin(view.part, view.part.new_tensor(part)) for part in _SIDES]
+    seam = dilate(sides[0], 1) & dilate(sides[1], 1) & (sides[0] | sides[1])
+    radius, levels = max(2, round(_BESIDE * view.extent)), max(1, round(math.log2(_FADES * view.extent)))
+    # how far the photo's lightness varies across it, by itself and by its logarithm: on black cloth, too
+    light = blend.box_mean(blend.luminance(view.photo), 1)
+    light = torch.stack([light / _EDGE[0], (light + _BLACK).log() / _EDGE[1]])
+    varies = sum(functional.max_pool2d(sign * light, 2 * view.radius + 1, 1, view.radius) for sign in (1, -1))
+    weight = seam * (1 - varies.amax(0)).clamp(0, 1)
+    if float(weight.sum()) < radius:
+        return picture
+    beside = [
+        torch.stack([blend.blurred_within(channel, side, radius) for channel in picture.unbind(-1)], -1)
+        for side in sides
+    ]
+    # a leg may have a colour of its own: another hue is no shade
+    hues = [colour - colour.mean(-1, keepdim=True) for colour in beside]
+    strength = [hue.norm(dim=-1) for hue in hues]
+    alike = (hues[0] * hues[1]).sum(-1) > _SAME_HUE * strength[0] * strength[1]
+    weight = weight * (alike | (torch.minimum(*strength) < _GREY))
+    # of all along it: what is nearer has more to say, and where there is an edge nothing is
+    step, reach = push_pull((beside[1] - beside[0]) * seam[..., None], weight, levels)
+    change = step * reach[..., None] / 2
+    for side, sign in zip(sides, (1, -1), strict=True):
+        picture = torch.where(side[..., None], picture + sign * change, picture)
+    return picture.clamp(0, 1)
 
 
 def head_over(

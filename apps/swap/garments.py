@@ -20,6 +20,7 @@ from bodymap.errors import UserError
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES
 from bodymap.warping import blend
+from bodymap.warping.atlas import get_atlas
 from bodymap.warping.fill import FilledTexture, fill_texture, restrict
 from bodymap.warping.grid import dilate
 from bodymap.warping.image_to_texture import PartialTexture
@@ -30,6 +31,8 @@ FEWEST_TEXELS = 1e-3
 # Light and shade of a limb lie between these shares of the person's size; no more of them than so much is taken.
 _FINE, _COARSE = 120, 24
 _RELIEF = (0.75, 1.2)
+# So much of the skin of each part is shade, brows or lips.
+_DARKER = 0.35
 # Cloth beyond its own edge is as it is there over about so much of the texture's side.
 _FEATHER = 1 / 32
 
@@ -106,7 +109,7 @@ def _exchanged(
     kept = regions.head_and_hands(view)
     if layers == [SHOES]:
         # what reaches up the leg beyond the source's shoe stays: a sock as well as a boot's shaft
-        kept = kept | ((view.layer == SHOES) & (mine < 0.5) & regions.on_legs(view))
+        kept = kept | ((view.layer == SHOES) & (mine < 0.5) & regions.on_legs(view)) | regions.soles(view)
     worn = regions.without_holes(view, layers)
     # what is carried before them keeps the edge that the map gives it
     within = view.mask & ~kept & (worn | (view.layer != CARRIED))
@@ -145,8 +148,17 @@ def _narrow(share: Matte, view: regions.TargetView) -> Matte:
 
 
 def _spread(template: Template, skin: PartialTexture) -> Float[Tensor, "texel texel rgb=3"]:
-    """The skin's tones over the whole body, with its grain where none was seen."""
-    filled = fill_texture(template, skin, mirror=False, layers=(SKIN,))
+    """The skin's tones over the whole body, with its grain where none was seen.
+
+    Brows, lips and the shade under the chin are no tone that goes on elsewhere: of each part the darker texels have no
+    say.
+    """
+    parts = regions.texel_parts(template, get_atlas(template, skin.layer.shape[0]))
+    light, dark = blend.luminance(skin.colour), torch.zeros_like(skin.seen)
+    for part in parts[skin.seen].unique().tolist():
+        own = skin.seen & (parts == part)
+        dark |= own & (light < torch.quantile(light[own][:: max(1, int(own.sum()) // 10000)], _DARKER))
+    filled = fill_texture(template, without_strays(skin, dark), mirror=False, layers=(SKIN,))
     return filled.colour + continued_grain(filled.colour, filled.layer, skin.seen)
 
 

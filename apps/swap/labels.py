@@ -17,6 +17,8 @@ CLOTH = (UPPER, LOWER, SHOES)
 # What the map takes for the other garment in the middle of one is a mistake up to this share of the person, if it
 # borders so much on it; what it takes for a thing carried is a speck up to that share.
 MISTAKE, BORDERS, SPECK = 0.04, 0.6, 0.0015
+# A speck of garment that borders on hands and carried things alone is carried, up to this share of the person.
+_CAP = 0.004
 # Shares of the person's size: how far from the photo's edge a label may end, how far its colours are sure, and from how
 # far around a piece of skin the cloth's colours are taken.
 _ASTRAY, _SURE, _AROUND = 1 / 40, 1 / 150, 1 / 12
@@ -42,6 +44,8 @@ _HELD, _THING, _COMPACT = (1 / 6, 1 / 40), (0.002, 0.06), 0.3
 _BAND = 3
 # A gap between arm and body is no wider than the first, a share of the person's size; so much of its rim is on either.
 _GAP, _PARTED = 1 / 20, 0.15
+# A gap's own colours are known from so many pixels of it.
+_FEW_BEHIND = 30
 # Of fewer colours no histogram is made; of a piece of skin no more than this share can be cloth.
 _FEWEST, _MOST = 150, 0.5
 # No trousers or shoes are worn on these; from these no cloth is taken for elsewhere.
@@ -68,19 +72,25 @@ Region = Bool[np.ndarray, "height width"]
 
 
 def tidy_layers(correspondence: Correspondence, radius: int) -> Correspondence:
-    """Without specks in the layers, nor islands of one garment within the other, nor crumbs of carried things."""
+    """Without specks in the layers, nor islands of one garment within the other or on a hand, nor crumbs of carried
+    things."""
     mask = correspondence.mask
     layer = np.where(mask, correspondence.layer, 0).astype(np.int64)
     layer = _without_crumbs(layer, SPECK * mask.sum())
     tidied = blend.majority(torch.from_numpy(layer), max(1, radius)).numpy().astype(np.int8)
+    held = mask & (tidied == SKIN) & np.isin(correspondence.part, _FOREARMS)
     for mine, other in ((UPPER, LOWER), (LOWER, UPPER)):
         pieces, count = ndimage.label(tidied == mine)
         area = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
         for number in np.flatnonzero((area < MISTAKE * mask.sum()) & (area < area.max(initial=0))) + 1:
             piece = pieces == number
             ring = ndimage.binary_dilation(piece, iterations=2) & ~piece
+            # what lies on a hand or a bottle alone is a thing in the hand
+            beside = (held | (tidied == CARRIED))[ring & mask]
             if (tidied[ring] == other).mean() > BORDERS:
                 tidied[piece] = other
+            elif area[number - 1] < _CAP * mask.sum() and beside.any() and beside.mean() > _WITHIN:
+                tidied[piece] = CARRIED
     return replace(correspondence, layer=tidied)
 
 
@@ -183,8 +193,8 @@ def without_background(correspondence: Correspondence, photo: Photo) -> Correspo
     colours = photo[crop]
     inner, outer = mask & (_distance(~mask) > sure), ~mask & (_distance(mask) > sure)
     apart = [[mask & np.isin(part, side) for side in pair] for pair in _APART]
-    near = np.logical_or.reduce([np.logical_and.reduce([_distance(of) <= gap for of in pair]) for pair in apart])
-    near &= mask & ~np.isin(layer, (HAIR, CARRIED)) & (part != _HEAD)
+    between = np.logical_or.reduce([np.logical_and.reduce([_distance(of) <= gap for of in pair]) for pair in apart])
+    near = between & mask & ~np.isin(layer, (HAIR, CARRIED)) & (part != _HEAD)
     behind = np.zeros_like(mask)
     for top in range(0, mask.shape[0], around):
         for left in range(0, mask.shape[1], around):
@@ -202,12 +212,25 @@ def without_background(correspondence: Correspondence, photo: Photo) -> Correspo
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         window = tuple(slice(max(0, s.start - sure), s.stop + sure) for s in box)
         piece = pieces[window] == number
-        rim = ndimage.binary_dilation(piece, iterations=sure) & ~piece
-        if max(min((of[window] & rim).sum() for of in pair) for pair in apart) < _PARTED * rim.sum():
+        if not _parts(piece, apart, window, sure):
             behind[window] &= ~piece
+    # and the thin ends of gaps, which go on from them in their own colours
+    pieces, _ = ndimage.label(behind | between & ~mask)
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        window = tuple(slice(max(0, s.start - around), s.stop + around) for s in box)
+        piece, own = pieces[window] == number, colours[window][inner[window] & ~behind[window]]
+        if min(piece.sum(), len(own)) >= _FEW_BEHIND and _parts(piece, apart, window, sure):
+            alike = near[window] & (log_ratio(colours[window][piece], own)[bins(colours[window])] > FIRM + DEEP)
+            behind[window] |= ndimage.binary_propagation(piece, mask=piece | alike) & mask[window]
     where = np.zeros_like(correspondence.mask)
     where[crop] = behind
     return _without(correspondence, where)
+
+
+def _parts(piece: Region, apart: list[list[Region]], window: tuple[slice, slice], reach: int) -> bool:
+    """Whether a piece lies between the two of a pair."""
+    rim = ndimage.binary_dilation(piece, iterations=reach) & ~piece
+    return max(min((of[window] & rim).sum() for of in pair) for pair in apart) >= _PARTED * rim.sum()
 
 
 def _without(correspondence: Correspondence, where: Region) -> Correspondence:

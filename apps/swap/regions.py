@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from apps.swap.labels import HAIR, LOWER, SHOES, SKIN, UPPER
+from apps.swap.labels import FIRM, HAIR, LOWER, SHOES, SKIN, UPPER, bins, log_ratio
 from bodymap.surface import Template, points
 from bodymap.types import LAYER_NAMES, PART_NAMES, Correspondence
 from bodymap.warping import blend, evening
@@ -33,6 +33,8 @@ HEAD_SEEN = 0.3
 EDGE_ROUNDING = 6 / 1024
 # Skin of the source keeps so much of its light and shade; below so many pixels no tone is known.
 _SHADES, _FEWEST_COLOURS = (0.5, 1.5), 30
+# A sole is no higher than this share of the person, and seen along so much of the shoe's lower edge.
+_SOLE, _ALONG = 1 / 60, 0.4
 # Room around the person, pixels, for filters.
 _MARGIN = 8
 
@@ -226,6 +228,41 @@ def bare_legs(view: TargetView) -> Bool[Tensor, "height width"]:
 
 def shod(view: TargetView) -> Bool[Tensor, "height width"]:
     return view.mask & (view.layer == SHOES) & torch.isin(view.part, view.part.new_tensor((*LEGS, *FEET)))
+
+
+def soles(view: TargetView) -> Bool[Tensor, "height width"]:
+    """The target's own soles, where its shoes show any: what a shoe stands on the ground with.
+
+    They lie along a shoe's lower edge, in colours that it has nowhere above. (A map knows nothing of soles: they would
+    get whatever the source's shoe has beside its edge.)
+    """
+    from scipy import ndimage
+
+    feet = shod(view) & torch.isin(view.part, view.part.new_tensor(FEET))
+    shoes, mask = feet.cpu().numpy(), view.mask.cpu().numpy()
+    photo = (view.photo * 255).round().byte().cpu().numpy()
+    high = max(2, round(_SOLE * view.extent))
+    # pixels down to where the person ends, going through shoe only
+    below = np.full(shoes.shape, np.inf)
+    down = np.where(mask[-1], np.inf, 0)
+    for row in range(len(shoes) - 1, -1, -1):
+        down = np.where(shoes[row], down + 1, np.where(mask[row], np.inf, 0))
+        below[row] = np.where(shoes[row], down, np.inf)
+    found = np.zeros_like(shoes)
+    pieces, count = ndimage.label(shoes)
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        piece, depth = pieces[box] == number, below[box]
+        strip, above = piece & (depth <= high), piece & (depth > 2 * high)
+        if min(strip.sum(), above.sum()) < _FEWEST_COLOURS:
+            continue
+        ratio = log_ratio(photo[box][piece & (depth <= max(2, high // 2))], photo[box][above])[bins(photo[box])]
+        sole = ndimage.binary_closing(strip & (ndimage.uniform_filter(ratio, 3) > FIRM)) & strip
+        sole = ndimage.binary_propagation(strip & (depth <= 2), mask=sole | (strip & (depth <= 1)))
+        # what is thin is the shoe's outline
+        sole = ndimage.binary_opening(sole, np.ones((3, 3)))
+        if (sole & (depth > high / 3)).any(0).sum() >= _ALONG * strip.any(0).sum():
+            found[box] |= sole
+    return torch.from_numpy(found).to(view.mask.device)
 
 
 def hidden_ends(

@@ -216,6 +216,8 @@ def put_on(
         )
         if skirt is not None:
             picture = torch.lerp(picture, skirt[0], (skirt[1] * garments.of_same_kind(view, pieces))[..., None])
+    if source.skirt is None:
+        picture = drape.without_seam(view, picture)
     if bool((matte > 0).any()):
         picture = blend.match_shading(
             picture,
@@ -275,7 +277,10 @@ def _whole(
         keep = torch.maximum(keep, bare * (view.layer == SKIN))
         tinted = regions.in_targets_tone(picture, view, source.partial)
         picture = torch.lerp(picture, tinted, bare[..., None])
-    region = (view.mask & (view.layer != labels.CARRIED)).float()
+    region = view.mask & (view.layer != labels.CARRIED)
+    if float((source.seen & (source.filled.layer == labels.SHOES)).float().mean()) >= garments.FEWEST_TEXELS:
+        region &= ~regions.soles(view)
+    region = region.float()
     matte = blend.soft_matte(region * (1 - keep), view.photo, view.mask, view.radius)
     return picture, matte * (keep < 1)
 

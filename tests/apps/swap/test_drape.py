@@ -145,3 +145,36 @@ def test_a_skirt_is_one_piece_up_to_the_hips(monkeypatch):
     assert hips.sum() > 100 and weight[hips].min() > 0.3
     # and fades out above
     assert (weight[target.mask & (place > 0.45)] == 0).all()
+
+
+def test_two_legs_tones_meet_without_a_step_where_the_photo_shows_no_edge():
+    skirt = skirted(0.0, between="leg")
+    template = load_template()
+    photo = dressed(skirt, {UPPER: (0.2, 0.3, 0.4), LOWER: (0.5, 0.5, 0.5)})
+    read = transfer.read_source(photo, skirt, template=template, texture_size=64)
+    left = np.isin(skirt.part, [k for k in LEGS if PART_NAMES[k].startswith("left")])
+    tones = torch.from_numpy(np.where(left, 0.6, 0.4)[..., None].repeat(3, -1)).float()
+    legs = skirt.mask & np.isin(skirt.part, LEGS) & np.isin(skirt.layer, (UPPER, LOWER))
+
+    def step(photo):
+        view = regions.target_view(template, photo, skirt, read.filled, smooth=1)
+        picture = drape.without_seam(view, tones)
+        assert torch.equal(picture[~legs], tones[~legs])
+        light = picture[..., 0].numpy()
+        beside = legs[:, 1:] & legs[:, :-1] & (left[:, 1:] != left[:, :-1])
+        return np.abs(light[:, 1:] - light[:, :-1])[beside].mean(), light
+
+    after, light = step(photo)
+    assert after < 0.04 and 0.4 <= light[legs].min() and light[legs].max() <= 0.6
+    # the nearer to it the more
+    away = ndimage.distance_transform_edt(~(legs & ~left))
+    changed = [0.6 - light[left & legs & near].mean() for near in (away < 4, away > 25)]
+    assert 0 < changed[1] <= 0.8 * changed[0]
+    # trousers: a dark line between the legs
+    dark = photo.copy()
+    line = legs & (ndimage.distance_transform_edt(~left) < 3) & (ndimage.distance_transform_edt(left) < 3)
+    dark[line] = 0
+    assert step(dark)[0] > 0.19
+    # or a leg of another colour
+    tones[..., 2] = torch.where(torch.from_numpy(left), 0.2, 0.8)
+    assert step(photo)[0] > 0.19

@@ -299,3 +299,47 @@ def test_background_between_arm_and_body_that_the_map_has_for_the_garment_is_no_
     )
     result = transfer.put_on(source, photo, drawn)
     assert np.array_equal(result.image[gap & off], photo[gap & off])
+
+
+def test_the_thin_ends_of_a_gap_are_background_too():
+    c = correspondence(0.0, (840, 528))
+    arm, trunk = (c.mask & np.array([of in name for name in PART_NAMES])[c.part] for of in ("arm", "torso"))
+    gap = ~c.mask & np.logical_and(*(ndimage.distance_transform_edt(~of) < 20 for of in (arm, trunk)))
+    pieces, _ = ndimage.label(gap & (np.arange(840)[:, None] > 230))
+    gap = pieces == 1
+    # the map has the body grow into the gap from above; the wall there has colours that the photo shows nowhere else
+    rows = np.flatnonzero(gap.any(1))
+    end = gap & (np.arange(840)[:, None] < rows[0] + len(rows) // 3)
+    assert end.sum() > 60 and (gap & ~end).sum() > 60
+    at = ndimage.distance_transform_edt(~c.mask, return_distances=False, return_indices=True)
+    grown = {}
+    for name in c.__dataclass_fields__:
+        values = getattr(c, name)
+        grown[name] = np.where(end.reshape(840, 528, *[1] * (values.ndim - 2)), values[tuple(at)], values)
+    drawn = with_changes(c, **grown)
+    photo = dressed(drawn, COLOURS)
+    wall = photo.copy()
+    wall[gap] = (240, 200, 90)
+    assert without_background(drawn, wall).mask[end].mean() < 0.1
+    assert (without_background(drawn, wall).mask | gap)[c.mask].mean() > 0.998
+    # a sleeve there stays
+    assert without_background(drawn, photo).mask[end].all()
+
+
+def test_a_speck_of_garment_on_a_hand_alone_is_a_thing_in_the_hand():
+    c = correspondence(0.0)
+    hand = c.mask & (c.part == HANDS[0]) & (c.layer == SKIN)
+    row, column = (int(np.median(at)) for at in np.nonzero(hand))
+    at = np.indices(c.size)
+    cap = hand & (np.hypot(at[0] - row, at[1] - column) < 3)
+    assert 15 < cap.sum() < 0.004 * c.mask.sum()
+    found = tidy_layers(relabelled(c, cap, UPPER), 1).layer[cap]
+    assert (found == CARRIED).mean() > 0.8 and not (found == UPPER).any()
+    # a sleeve that reaches over the hand is joined to the rest of it
+    cuff = hand | c.mask & (c.part == FOREARMS[0])
+    assert (tidy_layers(relabelled(c, cuff, UPPER), 1).layer[cuff] == UPPER).mean() > 0.95
+    # and a speck on the trousers is trousers
+    thigh = c.mask & (c.part == PART_NAMES.index("left_thigh")) & (c.layer == LOWER)
+    row, column = (int(np.median(at)) for at in np.nonzero(thigh))
+    speck = thigh & (np.hypot(at[0] - row, at[1] - column) < 3)
+    assert (tidy_layers(relabelled(c, speck, UPPER), 1).layer[speck] == LOWER).all()

@@ -380,3 +380,38 @@ def test_mistakes_are_named():
         swap(photo, bare, photo, c, "shoes", texture_size=TEXTURE)
     with pytest.raises(UserError, match="source's photo shows no hair"):
         swap(photo, bare, photo, c, "hair", texture_size=TEXTURE)
+
+
+@pytest.mark.parametrize("what", ["shoes", "all"])
+def test_shoes_stand_on_the_targets_own_soles(what):
+    source, target = correspondence(0.0), correspondence(0.0, (1240, 780))
+    shoes = target.mask & np.isin(target.part, FEET) & (target.layer == SHOES)
+    # pixels down to the ground
+    below = np.zeros(target.size, int)
+    for row in range(target.size[0] - 2, -1, -1):
+        below[row] = np.where(shoes[row], below[row + 1] + 1, 0)
+    sole = shoes & (below <= 12)
+    assert inside(sole, 2).sum() > 200 and (shoes & (below > 30)).sum() > 500
+    plain = dressed(target, TWO)
+    soled = plain.copy()
+    soled[sole] = (20, 20, 25)
+    image = run(source, target, what, target_photo=soled).image
+    shows(image, inside(sole, 2), (20 / 255, 20 / 255, 25 / 255))
+    shows(image, inside(shoes & (below > 16) & (below < 50), 4), ONE[SHOES], share=0.95)
+    # a shoe without one is exchanged down to the ground
+    image = run(source, target, what, target_photo=plain).image
+    shows(image, inside(sole, 2), ONE[SHOES], share=0.95)
+
+
+def test_bared_arms_take_the_tone_of_skin_in_light():
+    source, target = correspondence(0.0, sleeves=False), correspondence(0.0)
+    photo = dressed(target, TWO)
+    light, dark = (0.8, 0.6, 0.5), (0.3, 0.2, 0.16)
+    # a third of the hands lies in shade, and so do brows, lips and chin
+    skin = (target.layer == SKIN) & target.mask
+    photo[skin] = np.round(255 * np.array(light))
+    shade = skin & (np.indices(target.size)[1] % 10 < 3)
+    photo[shade] = np.round(255 * np.array(dark))
+    image = run(source, target, "upper", target_photo=photo, shading=0.0).image
+    arms = inside(np.isin(target.part, FOREARMS) & (target.layer == UPPER), 4)
+    assert np.abs(np.median(image[arms], 0) / 255 - light).max() < 0.06
