@@ -1,9 +1,10 @@
 """Texture completion: from what a photo showed of a person to a whole texture, learned on synthetic people.
 
-A U-Net looks at 128 x 128 texels: what was seen, its mirror image, the layers, a smooth fill, and where each texel lies
-on the body. It answers with the layer and tone of each texel, which choose among the colours seen (``palette.py``),
-with a correction, and with how much of the mirror image's fine detail to take over. The result is composed at any size:
-what was seen stays as it is, detail comes from the photo itself where the other side of the body was seen.
+A U-Net looks at 128 x 128 texels: what was seen, its mirror image, what lies opposite (``opposite.py``), the layers, a
+smooth fill, and where each texel lies on the body. It answers with the layer and tone of each texel, which choose among
+the colours seen (``palette.py``), with a correction, and with how much of the mirror image's and the opposite's fine
+detail to take over. The result is composed at any size: what was seen stays as it is, detail comes from the photo
+itself where another side of the body was seen.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from torch.nn import functional
 
 from apps.rerender.bands import continued_bands
 from apps.rerender.grain import continued_grain
+from apps.rerender.opposite import FOLD, laid_opposite, opposite_index
 from apps.rerender.palette import LAYERS, TONES, Palette, layers_of, mixture
 from apps.rerender.pattern import continued_pattern
+from apps.rerender.seams import level_seams
 from bodymap.config import check_ranges
 from bodymap.surface import Template
 from bodymap.types import LAYER_NAMES
@@ -60,20 +63,20 @@ class Completed:
     palette: (B, C, 3, T, T): the colours to choose from, spread over the body: LAYERS x TONES.
     choice: (B, C, T, T) their logits.
     change: (B, 3, T, T): what is added to the colours' mixture.
-    detail: (B, 3, T, T), the mirror image's, 0 where it was not seen.
-    take: (B, 1, T, T) in [0, 1]: how much of the detail.
+    detail: (B, 2, 3, T, T), the mirror image's and the opposite's, 0 where these were not seen.
+    take: (B, 2, T, T) in [0, 1]: how much of them.
     """
 
     palette: Float[Tensor, "batch colour rgb=3 texel texel"]
     choice: Float[Tensor, "batch colour texel texel"]
     change: Float[Tensor, "batch rgb=3 texel texel"]
-    detail: Float[Tensor, "batch rgb=3 texel texel"]
-    take: Float[Tensor, "batch 1 texel texel"]
+    detail: Float[Tensor, "batch 2 rgb=3 texel texel"]
+    take: Float[Tensor, "batch 2 texel texel"]
 
     @property
     def texture(self) -> Float[Tensor, "batch rgb=3 texel texel"]:
         """Colours, about [0, 1]."""
-        return mixture(self.palette, self.choice) + self.change + self.take * self.detail
+        return mixture(self.palette, self.choice) + self.change + (self.take[:, :, None] * self.detail).sum(1)
 
     @property
     def layer(self) -> Float[Tensor, "batch layer texel texel"]:
@@ -92,15 +95,16 @@ class CompletionNet(nn.Module):
         place = (place.sum(-2) * atlas.covered[..., None]).permute(2, 0, 1)
         self.register_buffer("place", torch.cat([place, atlas.covered[None].float()])[None], persistent=False)
         self.register_buffer("mirror", mirror_index(atlas), persistent=False)
+        self.register_buffer("opposite", opposite_index(template, config.size), persistent=False)
         self.palette = Palette(template, atlas)
         widths, colours = config.channels, len(LAYERS) * TONES
-        # two images, the smooth fill and both tones, what is near of each colour, the place
-        self.cells = nn.Conv2d(2 * (4 + len(LAYERS)) + 3 * TONES + colours + 4, 2 * widths[0], 2, stride=2)
+        # three images, the smooth fill and both tones, what is near of each colour, the place
+        self.cells = nn.Conv2d(3 * (4 + len(LAYERS)) + 3 * TONES + colours + 4, 2 * widths[0], 2, stride=2)
         self.enter = block(2 * widths[0], widths[0])
         self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
         self.middle = block(widths[-1], widths[-1])
         self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
-        self.leave = nn.Conv2d(3 * widths[0], 4 * (4 + colours), 1)
+        self.leave = nn.Conv2d(3 * widths[0], 4 * (3 + 2 + colours), 1)
 
     def forward(
         self,
@@ -113,14 +117,14 @@ class CompletionNet(nn.Module):
         labels = functional.one_hot(layer.clamp(0, len(LAYERS)), len(LAYERS) + 1).permute(0, 3, 1, 2)[:, 1:]
         own = torch.cat([colour * seen, confidence, labels.to(colour.dtype) * seen], 1)
         other = self.mirrored(own)
-        there = (other[:, 3:4] > 0).to(colour.dtype)
+        facing = self.facing(torch.where(seen > 0, own, other))
 
         # where the answer starts from: the colours that were seen, spread smoothly, mixed as their layers spread
         palette, prior = self.palette(own, other)
         tones = palette.unflatten(1, (len(LAYERS), TONES))[:, :, 1:]
         tones = (tones * layers_of(prior).softmax(1)[:, :, None, None]).sum(1).flatten(1, 2)
         base = torch.cat([mixture(palette, prior), tones], 1)
-        given = torch.cat([own, other, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
+        given = torch.cat([own, other, facing, base, prior.softmax(1), self.place.expand(len(colour), -1, -1, -1)], 1)
         cells = self.cells(given)
         x = self.enter(cells)
         skips = []
@@ -132,8 +136,9 @@ class CompletionNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
-        detail = detail_of(other[:, :3], there, odd(_DETAIL * self.config.size))
-        return Completed(palette, prior + out[:, 4:], out[:, :3], detail, out[:, 3:4].sigmoid())
+        reach = odd(_DETAIL * self.config.size)
+        details = [detail_of(x[:, :3], (x[:, 3:4] > 0).to(x.dtype), reach) for x in (other, facing)]
+        return Completed(palette, prior + out[:, 5:], out[:, :3], torch.stack(details, 1), out[:, 3:5].sigmoid())
 
     def complete(self, template: Template, partial: PartialTexture) -> FilledTexture:
         """The whole texture (``complete_texture``): what every completion answers to."""
@@ -141,8 +146,15 @@ class CompletionNet(nn.Module):
 
     def mirrored(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
         """The person's other side, laid over this one; 0 where the atlas shows nothing."""
-        flat = image.flatten(2)
-        return (flat[..., self.mirror.clamp_min(0)] * (self.mirror >= 0)).view_as(image)
+        return _rearranged(image, self.mirror)
+
+    def facing(self, image: Float[Tensor, "batch c texel texel"]) -> Float[Tensor, "batch c texel texel"]:
+        """What lies opposite, laid over this; 0 where nothing does."""
+        return _rearranged(image, self.opposite)
+
+
+def _rearranged(image: Float[Tensor, "batch c texel texel"], index: Int[Tensor, " texel"]) -> Tensor:
+    return (image.flatten(2)[..., index.clamp_min(0)] * (index >= 0)).view_as(image)
 
 
 def block(given: int, width: int) -> nn.Sequential:
@@ -210,19 +222,24 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
     profile, banded = continued_bands(template, atlas, partial.colour, known_layer, partial.seen)
     colour = torch.where(banded[..., None], profile, colour)
     # trained on the mean error it hedges: half of a doubtful detail; to the eye more of it is better
-    take = take[0, 0].clamp(0, 1).sqrt()
-    # detail of the mirror image at the photo's own sharpness
+    takes = take[0].clamp(0, 1).sqrt()
+    # detail of the mirror image and the opposite at the photo's own sharpness
     mirror = mirror_unseen(template, partial)
     there = mirror.seen & ~partial.seen
+    facing = laid_opposite(template, mirror, FOLD)
     reach = odd(_DETAIL * size)
-    detail = detail_of(mirror.colour.permute(2, 0, 1)[None], mirror.seen[None, None].float(), reach)[0]
-    detail = torch.where(banded[..., None], mirror.colour - colour, detail.permute(1, 2, 0))
-    # and the garments' pattern, cloth's weave and skin's pores where not even that was seen
+    details = []
+    for other in (mirror, facing):
+        detail = detail_of(other.colour.permute(2, 0, 1)[None], other.seen[None, None].float(), reach)[0]
+        details.append(detail.permute(1, 2, 0))
+    details[0] = torch.where(banded[..., None], mirror.colour - colour, details[0])
+    # and the garments' pattern and folds, cloth's weave and skin's pores where not even that was seen
     both = torch.where(partial.seen[..., None], partial.colour, colour)
-    pattern = continued_pattern(both, known_layer, partial.seen)
+    pattern = continued_pattern(both, known_layer, partial.seen, facing, banded)
     grain = continued_grain(both, known_layer, partial.seen)
-    mirrored = (take * there)[..., None]
-    made = colour + mirrored * detail + (1 - mirrored) * torch.where(pattern == 0, grain, pattern)
+    mirrored, opposed = (takes[0] * there)[..., None], (takes[1] * facing.seen)[..., None]
+    rest = torch.where(pattern == 0, torch.lerp(grain, details[1], opposed), pattern)
+    made = colour + torch.lerp(rest, details[0], mirrored)
 
     # near the seen, follow the difference found there
     seen, inside = partial.seen, atlas.covered
@@ -235,8 +252,9 @@ def complete_texture(template: Template, partial: PartialTexture, network: Compl
         # beside a band's edge the difference is the band's, and nothing to follow far
         near, close = push_pull(apart, trust, max(1, levels - _NARROWER))
         made += (near * close[..., None] - difference * reach[..., None]) * banded[..., None]
-    made = made.clamp(0, 1)
-    origin = torch.where(seen, SEEN, torch.where(there & (take > 0.5), MIRRORED, SMOOTH)) * inside
+    made = torch.where(seen[..., None], partial.colour, made)
+    made = (made + level_seams(template, made, known_layer, inside & ~seen)).clamp(0, 1)
+    origin = torch.where(seen, SEEN, torch.where(there & (takes[0] > 0.5), MIRRORED, SMOOTH)) * inside
     return FilledTexture(
         torch.where(seen[..., None], partial.colour, made) * inside[..., None],
         torch.where(seen, partial.layer, layer) * inside,

@@ -133,7 +133,7 @@ class CompletionTask:
         done = self.model.network(batch["colour"], batch["confidence"], batch["layer"])
         seen = batch["confidence"] > 0
         shown = torch.where(seen, batch["colour"], done.texture) * self.covered.to(seen.device)
-        rows = torch.cat([batch["colour"], shown, batch["texture"], done.take.expand(-1, 3, -1, -1)], 3)[:6]
+        rows = torch.cat([batch["colour"], shown, batch["texture"], done.take[:, :1].expand(-1, 3, -1, -1)], 3)[:6]
         sheet = (rows.clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         return {"completion": np.concatenate(list(sheet))}
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from bodymap.config import check_ranges
 from bodymap.metrics.image import lpips_network
 
+MEASURES = ("features", "lpips")
+
 
 @dataclass(frozen=True)
 class PerceptualConfig:
@@ -19,20 +21,26 @@ class PerceptualConfig:
     weight: 0 leaves the term out: nothing is downloaded then.
     crop: pixels each way of the random part that is looked at; VGG is what costs most of a step on a CPU.
     share: of each batch that is looked at.
+    measure: "features", L1 between VGG's features, or "lpips", LPIPS on VGG: each place's features of unit length,
+        squared differences, channels weighted as people judged pictures (Zhang et al. 2018).
     weights: a safetensors file of the whole LPIPS network (vgg); without it its parts are downloaded once.
     """
 
     weight: float = 0.0
     crop: int = 128
     share: float = 1.0
+    measure: str = "features"
     weights: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self, weight=(0, 1e9), crop=(16, 8192), share=(0, 1))
+        if self.measure not in MEASURES:
+            raise ValueError(f"measure must be one of {', '.join(MEASURES)}, not {self.measure!r}.")
 
 
 class Features:
-    """L1 between VGG16's features at relu1_2, 2_2, 3_3, 4_3 and 5_3 (Johnson et al. 2016; layers as Pix2PixHD's).
+    """L1 between VGG16's features at relu1_2, 2_2, 3_3, 4_3 and 5_3 (Johnson et al. 2016; layers as Pix2PixHD's), or
+    LPIPS of them.
 
     It is no module: its weights are nobody's to train or to save.
     """
@@ -55,6 +63,8 @@ class Features:
             weights = self.config.weights
             self._network = lpips_network("vgg", Path(weights) if weights else None)
         network = self._network.to(image.device)
+        if self.config.measure == "lpips":
+            return network(image, truth.detach(), normalize=True).float().mean()
         both = network.scaling_layer(torch.cat([image, truth]) * 2 - 1)
         total = image.new_zeros(())
         for weight, layer in zip(self.WEIGHTS, network.net(both), strict=True):

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from apps.rerender.grain import continued_grain
+from apps.rerender.opposite import FOLD, laid_opposite
 from apps.rerender.pattern import continued_pattern
 from apps.swap import regions
 from apps.swap.labels import CARRIED
@@ -181,7 +182,7 @@ def cloth(
     colour = torch.where((learned & ~own.seen)[..., None], filled.colour, plain.colour)
     # a jacket may have to become as long as a coat: its pattern goes on
     rest = ~own.seen & ~learned
-    added = continued_pattern(plain.colour, plain.layer, own.seen)
+    added = continued_pattern(plain.colour, plain.layer, own.seen, laid_opposite(template, own, FOLD))
     return torch.where(rest[..., None], colour + added, colour).clamp(0, 1)
 
 
