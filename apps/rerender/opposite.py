@@ -135,6 +135,7 @@ def _of_vertices(template: Template, fold: float, side: int) -> SurfacePoints:
         there = here.clone()
         there[:, 1] = 2 * _middle(here, axis) - here[:, 1]
         if fold and names[0] in _FOLDED:
+            # of the other half only those count that share a triangle with this one
             across = side * here[:, 0]
             there[:, 0] = side * torch.where(across < fold, (2 * fold - across).clamp_max(3 * fold), across)
         # the surface is not its own mirror image: once more, from the depth that it has there

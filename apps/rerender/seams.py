@@ -5,6 +5,8 @@ A network sees the atlas, in which the two halves of a back lie far apart.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -57,7 +59,7 @@ def level_seams(
         sums.index_add_(0, one, torch.cat([step * (share * weight)[:, None], weight[:, None]], 1))
     mass = sums[:, 3]
     apart = (sums[:, :3] / mass.clamp_min(1e-6)[:, None]).view(size, size, 3)
-    levels = max(1, _LEVELS + round(torch.tensor(size / 1024).log2().item()))
+    levels = max(1, _LEVELS + round(math.log2(size / 1024)))
     spread, reach = push_pull(apart, (mass > 0).float().view(size, size), levels)
     return spread * (reach * free)[..., None]
 
