@@ -31,7 +31,7 @@ from bodymap.warping.fill import MIRRORED, SEEN, SMOOTH, FilledTexture
 from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.pyramid import push_pull
 from bodymap.warping.symmetry import mirror_unseen
-from bodymap.warping.windows import window_mean
+from bodymap.warping.windows import mean_within
 
 _DETAIL = 9 / 256  # of the texture's side: over so much the mirror image is averaged: what is finer is detail
 _CRISP = 8.0  # the layers' logits count so much more in what is shown than in what is trained
@@ -191,8 +191,7 @@ def detail_of(
     colour: Float[Tensor, "batch rgb=3 texel texel"], weight: Float[Tensor, "batch 1 texel texel"], reach: int
 ) -> Float[Tensor, "batch rgb=3 texel texel"]:
     """What differs from the mean over ``reach`` x ``reach`` known texels; 0 where unknown. ``reach``: odd."""
-    pooled = window_mean(torch.cat([colour * weight, weight], 1), reach, "zero")
-    return (colour - pooled[:, :3] / pooled[:, 3:].clamp_min(1e-6)) * weight
+    return (colour - mean_within(colour, weight, reach)) * weight
 
 
 # ------------------------------------------------------------------------------------------------- at the photo's size

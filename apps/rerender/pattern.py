@@ -14,7 +14,7 @@ from torch import Tensor
 from bodymap.types import LAYER_NAMES
 from bodymap.warping.image_to_texture import PartialTexture
 from bodymap.warping.patches import fill_from_patches
-from bodymap.warping.windows import window_mean
+from bodymap.warping.windows import mean_within, window_mean
 
 GARMENTS = tuple(LAYER_NAMES.index(name) for name in ("upper", "lower"))
 _SIDE = 1 / 12  # of the windows, share of the atlas's width: what varies within is cloth, the rest is light and colour
@@ -49,14 +49,15 @@ def continued_pattern(
         if not bool(wanted.any()) or not bool(own.any()):
             continue
         typical = colour[own].median(0).values
-        usual = float(_strength(colour, own, wide)[own].median())
+        usual = float(_strength(_cloth(colour, own, wide)[0], own, wide)[own].median())
         there = facing.seen & (facing.layer == garment)
         local = _cloth(facing.colour, there, near)[1]
         # unlike both what the place should have and the garment as a whole
         off = torch.minimum(*((local - other).abs().amax(-1) for other in (_cloth(colour, mine, near)[1], typical)))
         there &= off < max(_APART, _STRONG * usual)
         there &= window_mean(((layer > 0) & ~there)[None].float(), rim, "zero")[0] < 0.5 / rim**2
-        cloth, strength = _cloth(facing.colour, there, wide)[0], _strength(facing.colour, there, wide)
+        cloth = _cloth(facing.colour, there, wide)[0]
+        strength = _strength(cloth, there, wide)
         cloth = cloth * (_USUAL * usual / strength.clamp_min(1e-6)).clamp_max(1).square()[..., None]
         laid = wanted & there
         added[laid] = cloth[laid]
@@ -71,17 +72,17 @@ def _cloth(
 ) -> tuple[Float[Tensor, "texel texel rgb=3"], Float[Tensor, "texel texel rgb=3"]]:
     """(what differs from the mean around it, that mean); of what lies in ``where``."""
     weight = where[None, None].to(colour.dtype)
-    image = colour.permute(2, 0, 1)[None] * weight
-    mean = window_mean(image, reach, "zero") / window_mean(weight, reach, "zero").clamp_min(1e-6)
+    image = colour.permute(2, 0, 1)[None]
+    mean = mean_within(image, weight, reach)
     return ((image - mean) * weight)[0].permute(1, 2, 0), mean[0].permute(1, 2, 0)
 
 
 def _strength(
-    colour: Float[Tensor, "texel texel rgb=3"], where: Bool[Tensor, "texel texel"], reach: int
+    cloth: Float[Tensor, "texel texel rgb=3"], where: Bool[Tensor, "texel texel"], reach: int
 ) -> Float[Tensor, "texel texel"]:
-    """Standard deviation of the brightness in the window around each texel."""
-    squares = _cloth(colour, where, reach)[0].mean(-1, keepdim=True).square()
-    return _cloth(squares, where, reach)[1][..., 0].clamp_min(0).sqrt()
+    """Standard deviation of the cloth's brightness (``_cloth``) in the window around each texel."""
+    squares = cloth.mean(-1).square()[None, None]
+    return mean_within(squares, where[None, None].to(cloth.dtype), reach)[0, 0].clamp_min(0).sqrt()
 
 
 def _patched(

@@ -34,6 +34,17 @@ def window_mean(
     return image
 
 
+def mean_within(
+    image: Float[Tensor, "batch c height width"], weight: Float[Tensor, "batch 1 height width"], size: int
+) -> Float[Tensor, "batch c height width"]:
+    """The mean over ``size`` x ``size`` pixels around each one, of what has ``weight`` only; 0 where nothing has.
+
+    Args:
+        weight: >= 0.  size: odd.
+    """
+    return window_mean(image * weight, size, "zero") / window_mean(weight, size, "zero").clamp_min(1e-6)
+
+
 def _means(image: Tensor, size: int, axis: int, border: str) -> Tensor:
     if border == "crop":
         return runs(image, size, axis, torch.add) / size

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bodymap.warping.windows import window_mean
+from bodymap.warping.windows import mean_within, window_mean
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 9, 21])
@@ -38,3 +38,13 @@ def test_bad_sizes_are_refused():
     for size, border in ((0, "inside"), (-1, "crop"), (4, "zero"), (2, "inside")):
         with pytest.raises(ValueError, match="size must be"):
             window_mean(torch.rand(8, 8), size, border)
+
+
+def test_the_mean_within_leaves_out_what_has_no_weight() -> None:
+    image = torch.full((1, 2, 9, 9), 3.0)
+    image[..., 5:] = 100.0
+    weight = torch.zeros(1, 1, 9, 9)
+    weight[..., :5] = 1.0
+    mean = mean_within(image, weight, 3)
+    assert torch.allclose(mean[..., :6], torch.tensor(3.0))
+    assert not mean[..., 6:].any()
