@@ -14,7 +14,7 @@ from torch import Tensor
 from apps.swap.baselines import NearestTexel, paste_by_part
 from apps.swap.choice import GARMENTS
 from apps.swap.regions import HANDS, HEAD, SKIN
-from apps.swap.transfer import put_on, read_source
+from apps.swap.transfer import put_on, read_source, without_fallen_hair
 from bodymap.errors import UserError
 from bodymap.metrics.exchange import changed_share, colour_distance, foreign, greatest_change, leak_rate
 from bodymap.metrics.image import lpips_distance, psnr, ssim
@@ -125,7 +125,7 @@ def skin_changed(template: Template, scene: Scene, image: Photo, layers: tuple[i
     """Of the target's skin what has changed, and what of it no garment was to cover: shares of all of its skin.
 
     The source's garment is to cover skin where it lies on the same place of the source's body, as far as that is seen
-    there or on its mirror image, and as plain filling has it elsewhere.
+    there or on its mirror image, and as plain filling has it elsewhere, under hair on the shoulders, too.
     """
     t = scene.true_target
     skin = t.mask & (t.layer == SKIN)
@@ -134,6 +134,7 @@ def skin_changed(template: Template, scene: Scene, image: Photo, layers: tuple[i
     one = image_to_texture(
         template, scene.src_photo, scene.true_source, _TEXTURE, smooth=smoothing_reach(scene.true_source)
     )
+    one = without_fallen_hair(template, one)
     worn = torch.isin(fill_texture(template, one).layer, torch.tensor(layers)).float()[..., None]
     asked = texture_to_image(template, worn, t, smooth=smoothing_reach(t)).values[..., 0].numpy() > 0.5
     share = (skin & ~asked).sum() / skin.sum()

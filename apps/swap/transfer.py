@@ -164,7 +164,7 @@ def read_source(
     correspondence = labels.carried_redrawn(_tidied(template, correspondence, photo, reach), photo)
     correspondence = labels.bare_wrists(labels.held_redrawn(correspondence, photo))
     partial = image_to_texture(template, photo, correspondence, texture_size, smooth=reach)
-    partial = _without_strays(template, partial, with_head)
+    partial = partial if with_head else without_fallen_hair(template, partial)
     if not bool(partial.seen.any()):
         raise UserError("Too little of the source's person is seen to take a texture from; choose a larger photo.")
     seen = partial.seen
@@ -316,10 +316,8 @@ def _with_bare_legs(view: regions.TargetView, source: Source) -> regions.TargetV
     return replace(view, picture=torch.lerp(view.picture, own, weight), share=torch.lerp(view.share, same, weight))
 
 
-def _without_strays(template: Template, partial: PartialTexture, with_head: bool) -> PartialTexture:
-    """Hair that fell on the shoulders is no part of an outfit: without the head it counts as unseen there."""
-    if with_head:
-        return partial
+def without_fallen_hair(template: Template, partial: PartialTexture) -> PartialTexture:
+    """Hair that fell on the shoulders is no part of an outfit, nor does it say what is under it: unseen there."""
     atlas = get_atlas(template, partial.colour.shape[0])
     on_head = regions.texel_parts(template, atlas) == 0
     stray = (partial.layer == HAIR) & ~on_head

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from support.mapped import FOREARMS, HANDS, LOWER, SHOES, SKIN, UPPER, correspondence, dressed, positions
+from support.mapped import FOREARMS, HAIR, HANDS, LOWER, SHOES, SKIN, UPPER, correspondence, dressed, positions
 
 from apps.swap import evaluate, measures
 from apps.swap.baselines import NearestTexel, paste_by_part
@@ -95,6 +95,26 @@ def test_a_swap_that_paints_over_everything_is_found_out():
     assert figures["outside"] > 200 and figures["background %"] == 100
     assert figures["others %"] > 80 and figures["skin %"] == 100
     assert figures["head dB"] < 20
+
+
+def test_hair_on_the_shoulders_does_not_say_that_they_are_bare():
+    source, target = correspondence(0.0), correspondence(0.4)
+
+    def heights(c):
+        z = np.full(c.size, np.nan)
+        z[c.mask] = positions(c)[:, 2]
+        return np.where(c.part == PART_NAMES.index("torso_front"), z, np.nan)
+
+    low, high = np.nanquantile(heights(source), [0.4, 0.7])
+    fallen, bare = ((heights(c) > low + by) & (heights(c) < high - by) for c, by in ((source, 0), (target, 0.02)))
+    hairy = replace(source, layer=np.where(fallen, HAIR, source.layer).astype(np.int8))
+    target = replace(target, layer=np.where(bare, SKIN, target.layer).astype(np.int8))
+    unasked = []
+    for one in (source, hairy):
+        scene = scene_of(one, target)
+        image = np.where(bare[..., None], np.uint8(7), scene.tgt_photo)
+        unasked.append(measures.skin_changed(load_template(), scene, image, (UPPER,))["skin unasked %"])
+    assert bare.sum() > 50 and max(unasked) < 0.1 * 100 * bare.sum() / (target.layer == SKIN).sum()
 
 
 def test_skin_that_longer_sleeves_cover_is_told_from_skin_that_changed_without_reason():
