@@ -208,7 +208,7 @@ def measure_views(
         if network is not None:
             with torch.no_grad():
                 made = network(**{name: batch[name] for name in INPUTS})
-            ways["rendered"] = (made.colour.clamp(0, 1), made.alpha.sigmoid())
+            ways["rendered"] = (made.colour.clamp(0, 1), mask)
         wanted = (true * alpha + 0.5 * (1 - alpha))[0]
         region = alpha[0, 0] > 0
         for name, (colour, cover) in ways.items():
@@ -264,9 +264,8 @@ def measure_pairs(
         if renderer is not None:
             code = torch.from_numpy(second.colour).permute(2, 0, 1).float() / 255
             atlas = filled.permute(2, 0, 1)
-            pictures["rendered"], _ = refine(
-                renderer, laid[:3], region[None].float(), laid[3:], code, atlas[:3], atlas[3:]
-            )
+            cover = region[None].float()
+            pictures["rendered"] = refine(renderer, laid[:3], cover, laid[3:], code, atlas[:3], atlas[3:])
         for name, picture in pictures.items():
             shown = torch.where(region, picture, true)[:, *cut]
             row = sums.setdefault(name, {"psnr": [], "ssim": [], "lpips": []})

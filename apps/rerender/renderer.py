@@ -1,10 +1,10 @@
-"""The neural renderer: a warped picture of a person becomes one with hair, hems and soft outlines.
+"""The neural renderer: the picture of a warped texture becomes one as if it had been taken there.
 
 The warp shows a texture on a bare body or along another photo's map. A U-Net at 256 pixels, which also reads the whole
-texture through an encoder of its own, corrects its colours and says which pixels the person covers; the correction is
-smooth enough to be laid over a warp of any size, whose detail stays. It begins at the warp itself, and the outline may
-move by a few pixels only: what a body does not show (a skirt, long hair) is guessed by no network of this size, and
-half a guess is a halo. Such cloth and hair have shells of their own (``skirt.py``, ``hair.py``).
+texture through an encoder of its own, corrects its colours; the correction is smooth enough to be laid over a warp of
+any size, whose detail stays. It begins at the warp itself. The outline stays the warp's: what a body does not show (a
+skirt, long hair) is guessed by no network of this size, half a guess is a halo, and moving the outline by a few pixels
+brought nothing. Such cloth and hair have shells of their own (``skirt.py``, ``hair.py``).
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from apps.rerender.completion import block, even
 from bodymap.config import check_ranges
 from bodymap.warping.pyramid import push_pull_batch
 
-_SURE = 5.0  # logit that the outline starts from: 0.993 inside of the warp, 0.007 outside
-NEVER = 12.0  # of pixels too far outside
-
 
 @dataclass(frozen=True)
 class RendererConfig:
@@ -32,16 +29,14 @@ class RendererConfig:
         channels: of its levels, each half the size of the one before; the first at half of the picture's.
         texture_channels: of the texture's encoder, each half the size; the last is spread over the bottleneck.
         size: longer side of the picture that it looks at; pictures are multiples of 2^len(channels).
-        reach: pixels of that size by which the outline may lie outside of the warp's.
     """
 
     channels: tuple[int, ...] = (32, 48, 96, 160, 224)
     texture_channels: tuple[int, ...] = (16, 32, 64, 128)
     size: int = 256
-    reach: int = 4
 
     def __post_init__(self) -> None:
-        check_ranges(self, channels=(1, 8192), texture_channels=(1, 8192), size=(32, 4096), reach=(0, 256))
+        check_ranges(self, channels=(1, 8192), texture_channels=(1, 8192), size=(32, 4096))
         if not self.channels or not self.texture_channels:
             raise ValueError("channels and texture_channels must not be empty.")
 
@@ -50,12 +45,10 @@ class RendererConfig:
 class Rendered:
     """Attributes:
     colour: (B, 3, H, W), about [0, 1]; also defined where nobody is.
-    alpha: (B, 1, H, W) logits of what the person covers.
     base: (B, 3, H, W): the warp, continued outwards, which ``colour`` corrects.
     """
 
     colour: Float[Tensor, "batch rgb=3 height width"]
-    alpha: Float[Tensor, "batch 1 height width"]
     base: Float[Tensor, "batch rgb=3 height width"]
 
 
@@ -80,7 +73,7 @@ class RendererNet(nn.Module):
         self.join = nn.Linear(config.texture_channels[-1], widths[-1])
         self.middle = block(widths[-1], widths[-1])
         self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
-        self.leave = nn.Conv2d(3 * widths[0], 4 * 4, 1)
+        self.leave = nn.Conv2d(3 * widths[0], 3 * 4, 1)
         # it begins by changing nothing
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -107,14 +100,11 @@ class RendererNet(nn.Module):
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
-        # the mask is where the answer for the outline starts from
-        outline = out[:, 3:] + _SURE * (2 * mask - 1)
-        near = functional.max_pool2d(mask, 2 * self.config.reach + 1, 1, self.config.reach) > 0
-        return Rendered(base + out[:, :3], torch.where(near, outline, -NEVER), base)
+        return Rendered(base + out, base)
 
 
 # ------------------------------------------------------------------------------------------------ pictures of any size
-_MARGIN = 0.12  # of the person's longer side, around the person: hair and hems may stick out
+_MARGIN = 0.12  # of the person's longer side, around the person: training's pictures have room, too
 
 
 def refine(
@@ -125,15 +115,15 @@ def refine(
     code: Float[Tensor, "rgb=3 height width"],
     texture: Float[Tensor, "rgb=3 texel texel"],
     seen: Float[Tensor, "1 texel texel"],
-) -> tuple[Float[Tensor, "rgb=3 height width"], Float[Tensor, "1 height width"]]:
-    """(colours, alpha) of a warp, both in [0, 1]: the network's correction over the warp's own detail.
+) -> Float[Tensor, "rgb=3 height width"]:
+    """A warp's colours in [0, 1]: the network's correction over the warp's own detail.
 
     Args:
         warped, share, code: 0 where nothing was warped, averages of what was elsewhere.  alpha: what the warp covers.
     """
     rows, columns = (torch.nonzero(alpha[0].amax(axis) > 0.5)[:, 0] for axis in (1, 0))
     if len(rows) == 0:
-        return warped, alpha
+        return warped
     height, width = alpha.shape[1:]
     box = _box(rows, height, columns, width)
     part = (slice(None), *box)
@@ -152,15 +142,10 @@ def refine(
     atlas = functional.interpolate(torch.cat([texture, seen])[None], (256, 256), mode="area")
     with torch.no_grad():
         made = network(low[0], low[1], low[2], mask, atlas[:, :3], atlas[:, 3:])
-    change = torch.cat([made.colour - made.base, made.alpha.sigmoid() - mask], 1)
-    change = functional.interpolate(change, warped[part].shape[1:], mode="bicubic")[0]
-
-    base, _ = push_pull_batch(warped[None], (alpha > 0.99).float()[None], levels=8)
-    base = torch.where(alpha > 0.99, warped, base[0])
-    colour, cover = base.clone(), alpha.clone()
-    colour[part] += change[:3]
-    cover[part] += change[3:]
-    return colour.clamp(0, 1), cover.clamp(0, 1)
+    change = functional.interpolate(made.colour - made.base, warped[part].shape[1:], mode="bicubic")[0]
+    colour = warped.clone()
+    colour[part] += change
+    return torch.where(alpha > 0, colour.clamp(0, 1), warped)
 
 
 def _box(rows: Tensor, height: int, columns: Tensor, width: int) -> tuple[slice, slice]:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from apps.rerender.adversary import Adversary, AdversaryConfig
 from apps.rerender.completion_task import NetworkAndAdversary
 from apps.rerender.partials import collate
 from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, random_crop
-from apps.rerender.renderer import NEVER, RendererConfig, RendererNet
+from apps.rerender.renderer import RendererConfig, RendererNet
 from apps.rerender.views import ViewFolder
 from bodymap.config import check_ranges, to_dict
 from bodymap.network.config import built
@@ -35,7 +35,6 @@ class RendererTaskConfig:
     Attributes:
         views: folder of ``apps.rerender.views``.
         colour: weight of the L1 on the person.  face: of the L1 on the head, on top.
-        alpha: of the outline's cross entropy.
         tint: largest change of the gain of a person's colours.
         zoom: largest change of a person's size, as a share of it; people move by as much.
     """
@@ -43,7 +42,6 @@ class RendererTaskConfig:
     views: str = "data/views"
     colour: float = 5.0
     face: float = 2.0
-    alpha: float = 1.0
     tint: float = 0.2
     zoom: float = 0.2
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
@@ -96,22 +94,19 @@ class RendererTask:
         made = self.model.network(**{name: batch[name] for name in INPUTS})
         true, alpha = batch["image"], batch["alpha"]
         error = (made.colour - true).abs()
-        # what lies too far outside for the outline to reach cannot be learned
-        outline = F.binary_cross_entropy_with_logits(made.alpha, alpha, reduction="none")
-        near = (made.alpha > -NEVER).float()
+        # what the map does not cover cannot be shown, and what it covers beside the person is never seen alone
+        both = alpha * batch["mask"]
         out = {
-            "colour": config.colour * masked_mean(error, alpha),
-            "face": config.face * masked_mean(error, alpha * batch["head"]),
-            "alpha": config.alpha * masked_mean(outline, near),
-            "metric_l1": masked_mean(error, alpha).detach(),
-            "metric_warp_l1": masked_mean((made.base - true).abs(), alpha).detach(),
+            "colour": config.colour * masked_mean(error, both),
+            "face": config.face * masked_mean(error, both * batch["head"]),
+            "metric_l1": masked_mean(error, both).detach(),
+            "metric_warp_l1": masked_mean((made.base - true).abs(), both).detach(),
         }
-        # on one plain background both; the outline is judged with the colours
-        cover = made.alpha.sigmoid()
-        shown = made.colour.clamp(-0.1, 1.1) * cover + 0.5 * (1 - cover)
+        # elsewhere both are the same, so that no outline has a say in the colours beside it
         wanted = true * alpha + 0.5 * (1 - alpha)
+        shown = torch.where(both > 0, made.colour.clamp(-0.1, 1.1), wanted)
         if config.perceptual.weight > 0:
-            mine, theirs = random_crop([shown, wanted], alpha, config.perceptual.crop)
+            mine, theirs = random_crop([shown, wanted], both, config.perceptual.crop)
             out["perceptual"] = config.perceptual.weight * self.features(mine, theirs)
         if config.adversary.weight > 0:
             given = torch.cat([made.base, batch["mask"]], 1)
@@ -121,10 +116,10 @@ class RendererTask:
     @torch.no_grad()
     def previews(self, batch: Batch) -> dict[str, np.ndarray]:
         made = self.model.network(**{name: batch[name] for name in INPUTS})
-        cover, alpha, mask = made.alpha.sigmoid(), batch["alpha"], batch["mask"]
+        alpha, mask = batch["alpha"], batch["mask"]
         rows = [
             batch["warped"] * mask + 0.5 * (1 - mask),
-            made.colour * cover + 0.5 * (1 - cover),
+            made.colour * mask + 0.5 * (1 - mask),
             batch["image"] * alpha + 0.5 * (1 - alpha),
             batch["image"],
         ]
@@ -173,10 +168,10 @@ class Vary:
         theta = torch.zeros(len(draws), 2, 3)
         theta[:, 0, 0] = theta[:, 1, 1] = torch.exp(size)
         theta[:, 0, 2], theta[:, 1, 2] = right, down
-        grid = F.affine_grid(theta, list(batch["image"].shape), align_corners=False)
+        grid = functional.affine_grid(theta, list(batch["image"].shape), align_corners=False)
 
         def taken(image: Tensor) -> Tensor:
-            return F.grid_sample(image, grid, align_corners=False)
+            return functional.grid_sample(image, grid, align_corners=False)
 
         cover = taken(batch["mask"])
         mask = (cover > 0.5).float()

@@ -51,7 +51,7 @@ def render(
     Args:
         vertices: in the camera's space.
         background: of the same size; None: a plain studio.
-        renderer: corrects colours and outline; None: the texture as it lies on the body.
+        renderer: corrects colours; None: the texture as it lies on the body.
     """
     rgb, alpha = render_rgba(avatar, vertices, camera, renderer)
     under = studio(camera.size) if background is None else background
@@ -88,7 +88,7 @@ def render_rgba(
         from apps.rerender.renderer import refine
 
         flat = texture.cpu().permute(2, 0, 1)
-        colour, alpha = refine(renderer, colour, alpha, mean[3:4], mean[4:], flat[:3], flat[3:])
+        colour = refine(renderer, colour, alpha, mean[3:4], mean[4:], flat[:3], flat[3:])
     return 255 * colour.permute(1, 2, 0).numpy(), alpha.permute(1, 2, 0).numpy()
 
 

@@ -13,6 +13,7 @@ from apps.rerender.completion import CompletionNet
 from apps.rerender.partials import Spoil, SpoilConfig, collate
 from apps.rerender.pretrained import find, load_completion, load_renderer
 from apps.rerender.renderer import RendererConfig, RendererNet, refine
+from apps.rerender.renderer_task import Vary
 from apps.rerender.shelves import write_shelf
 from apps.rerender.textures import TextureFolder, TextureSettings, make_person
 from apps.rerender.train import Config, build_task
@@ -23,6 +24,7 @@ from bodymap.metrics import image
 from bodymap.people import Pack
 from bodymap.surface import load_template
 from bodymap.training.loop import train
+from bodymap.training.schedule import Progress
 from bodymap.training.seeding import seed_everything
 from bodymap.training.settings import TrainConfig
 from bodymap.warping import get_atlas
@@ -213,19 +215,20 @@ def test_the_renderer_begins_at_the_warp():
     mask[..., 8:20, 6:18] = 1
     made = network(warped * mask, mask, warped * mask, mask, torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
     assert torch.allclose((made.colour - warped).abs() * mask, torch.zeros(1), atol=1e-5)
-    assert torch.equal(made.alpha > 0, mask > 0)
 
 
-def test_the_outline_moves_by_its_reach_only():
-    network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,), reach=3)).eval()
-    torch.nn.init.constant_(network.leave.bias, 9.0)  # everything is somebody
-    mask = torch.zeros(1, 1, 32, 32)
-    mask[..., 12:20, 12:20] = 1
-    blank = torch.zeros(1, 3, 32, 32)
-    cover = network(blank, mask, blank, mask, torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).alpha[0, 0] > 0
-    expected = torch.zeros(32, 32, dtype=torch.bool)
-    expected[9:23, 9:23] = True
-    assert torch.equal(cover, expected)
+def test_outlines_have_no_say_in_the_colours(view_folder):
+    model, settings = {"channels": [8, 8], "texture_channels": [8]}, {"views": str(view_folder)}
+    task = build_task(Config("renderer", model, settings | {"perceptual": {"weight": 1.0, "crop": 512}}, TRAIN))
+    task.features = lambda shown, wanted: (shown - wanted).abs().mean()
+    batch = Vary(0, 0.0, 0.0)(collate([ViewFolder(view_folder)[0]]), torch.tensor([0]))
+    both = batch["mask"] * batch["alpha"]
+    spoilt = batch | {"image": torch.where(both > 0, batch["image"], 1 - batch["image"])}
+    losses = [task.losses(b, Progress(0, 0, 0.0, 0.0)) for b in (batch, spoilt)]
+    assert losses[0].keys() == losses[1].keys()
+    for name, value in losses[0].items():
+        assert torch.equal(value, losses[1][name])
+    assert losses[0]["colour"] > 0 and losses[0]["perceptual"] > 0
 
 
 def test_a_renderer_that_changes_nothing_leaves_the_picture():
@@ -234,8 +237,16 @@ def test_a_renderer_that_changes_nothing_leaves_the_picture():
     alpha[:, 20:80, 10:50] = 1
     colour = torch.rand(3, 90, 70) * alpha
     texture, seen = torch.rand(3, 128, 128), torch.ones(1, 128, 128)
-    made, cover = refine(network, colour, alpha, alpha, colour, texture, seen)
-    assert torch.allclose(made * alpha, colour, atol=1e-4)
-    # the network begins nearly sure of the outline
-    assert (cover - alpha).abs().max() < 0.02
-    assert torch.equal(refine(network, colour, 0 * alpha, alpha, colour, texture, seen)[1], 0 * alpha)
+    made = refine(network, colour, alpha, alpha, colour, texture, seen)
+    assert torch.allclose(made, colour, atol=1e-4)
+    assert torch.equal(refine(network, colour, 0 * alpha, alpha, colour, texture, seen), colour)
+
+
+def test_a_correction_lies_on_the_person_alone_and_keeps_detail():
+    network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,), size=64)).eval()
+    torch.nn.init.constant_(network.leave.bias, 0.1)
+    alpha = torch.zeros(1, 90, 70)
+    alpha[:, 20:80, 10:50] = 1
+    colour = 0.8 * torch.rand(3, 90, 70) * alpha
+    made = refine(network, colour, alpha, alpha, colour, torch.rand(3, 128, 128), torch.ones(1, 128, 128))
+    assert torch.allclose(made, colour + 0.1 * alpha, atol=1e-4)
