@@ -193,7 +193,7 @@ def measure_views(
     from apps.rerender.views import ViewFolder
     from bodymap.metrics.image import lpips_distance, psnr, ssim
 
-    stored, plain = ViewFolder(folder), Vary(0, 0.0, 0.0)
+    stored, plain = ViewFolder(folder), Vary.nothing()
     sums: dict[str, dict[str, list[float]]] = {}
     for index in tqdm(range(min(count or len(stored), len(stored))), disable=quiet, unit="view"):
         batch = plain(collate([stored[index]]), torch.tensor([index]))
@@ -265,7 +265,8 @@ def measure_pairs(
             code = torch.from_numpy(second.colour).permute(2, 0, 1).float() / 255
             atlas = filled.permute(2, 0, 1)
             cover = region[None].float()
-            pictures["rendered"] = refine(renderer, laid[:3], cover, laid[3:], code, atlas[:3], atlas[3:])
+            light = _normals_of(first, second)
+            pictures["rendered"] = refine(renderer, laid[:3], cover, laid[3:], code, atlas[:3], atlas[3:], *light)
         for name, picture in pictures.items():
             shown = torch.where(region, picture, true)[:, *cut]
             row = sums.setdefault(name, {"psnr": [], "ssim": [], "lpips": []})
@@ -273,6 +274,21 @@ def measure_pairs(
             row["ssim"].append(ssim(shown, true[:, *cut], region[cut]))
             row["lpips"].append(lpips_distance(shown, true[:, *cut], region[cut], weights=weights))
     return {name: {key: float(np.mean(values)) for key, values in row.items()} for name, row in sums.items()}
+
+
+def _normals_of(first: Correspondence, second: Correspondence) -> tuple[torch.Tensor, torch.Tensor] | tuple[()]:
+    """Of bodies fitted to both maps, as the renderer takes them; nothing where no body fits."""
+    from apps.rerender.normals import Normals
+    from apps.rerender.renderer import TEXELS
+    from bodymap.fitting import fit_body
+    from bodymap.surface import load_template
+
+    template = load_template()
+    try:
+        normals = Normals.between(template, *(fit_body(seen).vertices for seen in (first, second)))
+    except UserError:
+        return ()
+    return normals.at_pixels(template, second), normals.at_texels(template, TEXELS)
 
 
 # --------------------------------------------------------------------------------------------------------- the command

@@ -1,8 +1,10 @@
 """The neural renderer: the picture of a warped texture becomes one as if it had been taken there.
 
-The warp shows a texture on a bare body or along another photo's map. A U-Net at 256 pixels, which also reads the whole
-texture through an encoder of its own, corrects its colours; the correction is smooth enough to be laid over a warp of
-any size, whose detail stays. It begins at the warp itself. The outline stays the warp's: what a body does not show (a
+The warp shows a texture on a bare body or along another photo's map, in the light that fell on it when it was
+photographed. A U-Net at 256 pixels, which also reads the whole texture through an encoder of its own, and how the
+surface stood to the light and stands now (``normals.py``), says by how much each pixel becomes lighter or darker, and
+corrects its colour; both are smooth enough to be laid over a warp of any size, whose detail stays. It begins at the
+warp itself. The outline stays the warp's: what a body does not show (a
 skirt, long hair) is guessed by no network of this size, half a guess is a halo, and moving the outline by a few pixels
 brought nothing. Such cloth and hair have shells of their own (``skirt.py``, ``hair.py``).
 """
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apps.rerender.completion import block, even
+from apps.rerender.normals import CHANNELS
 from bodymap.config import check_ranges
 from bodymap.warping.pyramid import push_pull_batch
 
@@ -44,12 +47,19 @@ class RendererConfig:
 @dataclass(frozen=True)
 class Rendered:
     """Attributes:
-    colour: (B, 3, H, W), about [0, 1]; also defined where nobody is.
-    base: (B, 3, H, W): the warp, continued outwards, which ``colour`` corrects.
+    base: (B, 3, H, W): the warp, continued outwards.
+    gain: (B, 1, H, W): logarithm of the factor of its light.
+    change: (B, 3, H, W): what is added after that.
     """
 
-    colour: Float[Tensor, "batch rgb=3 height width"]
     base: Float[Tensor, "batch rgb=3 height width"]
+    gain: Float[Tensor, "batch 1 height width"]
+    change: Float[Tensor, "batch rgb=3 height width"]
+
+    @property
+    def colour(self) -> Float[Tensor, "batch rgb=3 height width"]:
+        """About [0, 1]; also defined where nobody is."""
+        return self.base * self.gain.exp() + self.change
 
 
 class RendererNet(nn.Module):
@@ -59,11 +69,11 @@ class RendererNet(nn.Module):
         super().__init__()
         self.config = config
         widths = config.channels
-        # the warp continued, its mask, what of it was seen, the code
-        self.cells = nn.Conv2d(3 + 1 + 1 + 3, 2 * widths[0], 2, stride=2)
+        # the warp continued, its mask, what of it was seen, the code, the normals
+        self.cells = nn.Conv2d(3 + 1 + 1 + 3 + CHANNELS, 2 * widths[0], 2, stride=2)
         self.enter = block(2 * widths[0], widths[0])
         self.down = nn.ModuleList([block(a, b) for a, b in zip(widths, widths[1:], strict=False)])
-        steps = (4, *config.texture_channels)
+        steps = (3 + 1 + 3, *config.texture_channels)
         self.texture = nn.Sequential(
             *(
                 nn.Sequential(nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
@@ -73,7 +83,7 @@ class RendererNet(nn.Module):
         self.join = nn.Linear(config.texture_channels[-1], widths[-1])
         self.middle = block(widths[-1], widths[-1])
         self.up = nn.ModuleList([block(a + b, b) for a, b in zip(widths[::-1], widths[-2::-1], strict=False)])
-        self.leave = nn.Conv2d(3 * widths[0], 3 * 4, 1)
+        self.leave = nn.Conv2d(3 * widths[0], 4 * 4, 1)
         # it begins by changing nothing
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -84,26 +94,30 @@ class RendererNet(nn.Module):
         share: Float[Tensor, "batch 1 height width"],
         code: Float[Tensor, "batch rgb=3 height width"],
         mask: Float[Tensor, "batch 1 height width"],
+        normals: Float[Tensor, "batch c=7 height width"],
         texture: Float[Tensor, "batch rgb=3 texel texel"],
         seen: Float[Tensor, "batch 1 texel texel"],
+        form: Float[Tensor, "batch xyz=3 texel texel"],
     ) -> Rendered:
-        """Colours in [0, 1]; ``mask``: where the warp is; ``share`` and ``seen``: what of it the photo showed."""
+        """Colours in [0, 1]; ``mask``: where the warp is; ``share`` and ``seen``: what of it the photo showed;
+        ``normals`` and ``form``: ``Normals.at_pixels`` and ``at_texels``, 0 where unknown."""
         base, _ = push_pull_batch(warped, mask, levels=8)
-        cells = self.cells(torch.cat([base, mask, share, code * mask], 1))
+        cells = self.cells(torch.cat([base, mask, share, code * mask, normals], 1))
         x = self.enter(cells)
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(functional.max_pool2d(x, 2))
-        whole = self.texture(torch.cat([texture, seen], 1)).mean((2, 3))
+        whole = self.texture(torch.cat([texture, seen, form], 1)).mean((2, 3))
         x = self.middle(x + self.join(whole)[..., None, None])
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0), skip], 1))
         out = even(functional.pixel_shuffle(self.leave(torch.cat([x, cells], 1)).float(), 2))
-        return Rendered(base + out, base)
+        return Rendered(base, out[:, 3:], out[:, :3])
 
 
 # ------------------------------------------------------------------------------------------------ pictures of any size
+TEXELS = 256  # each way of the texture, as the network reads it
 _MARGIN = 0.12  # of the person's longer side, around the person: training's pictures have room, too
 
 
@@ -115,16 +129,36 @@ def refine(
     code: Float[Tensor, "rgb=3 height width"],
     texture: Float[Tensor, "rgb=3 texel texel"],
     seen: Float[Tensor, "1 texel texel"],
+    normals: Float[Tensor, "c=7 height width"] | None = None,
+    form: Float[Tensor, "xyz=3 small small"] | None = None,
 ) -> Float[Tensor, "rgb=3 height width"]:
     """A warp's colours in [0, 1]: the network's correction over the warp's own detail.
 
     Args:
         warped, share, code: 0 where nothing was warped, averages of what was elsewhere.  alpha: what the warp covers.
+        normals, form: ``Normals.at_pixels``, likewise, and ``at_texels`` of TEXELS; None: unknown.
     """
+    gain, change = correction(network, warped, alpha, share, code, texture, seen, normals, form)
+    return torch.where(alpha > 0, (warped * gain.exp() + change).clamp(0, 1), warped)
+
+
+def correction(
+    network: RendererNet,
+    warped: Float[Tensor, "rgb=3 height width"],
+    alpha: Float[Tensor, "1 height width"],
+    share: Float[Tensor, "1 height width"],
+    code: Float[Tensor, "rgb=3 height width"],
+    texture: Float[Tensor, "rgb=3 texel texel"],
+    seen: Float[Tensor, "1 texel texel"],
+    normals: Float[Tensor, "c=7 height width"] | None = None,
+    form: Float[Tensor, "xyz=3 small small"] | None = None,
+) -> tuple[Float[Tensor, "1 height width"], Float[Tensor, "rgb=3 height width"]]:
+    """(``Rendered.gain``, ``change``) of a picture of any size, 0 far from the person; arguments: ``refine``'s."""
+    height, width = alpha.shape[1:]
+    both = warped.new_zeros(4, height, width)
     rows, columns = (torch.nonzero(alpha[0].amax(axis) > 0.5)[:, 0] for axis in (1, 0))
     if len(rows) == 0:
-        return warped
-    height, width = alpha.shape[1:]
+        return both[:1], both[1:]
     box = _box(rows, height, columns, width)
     part = (slice(None), *box)
     small = _small_size(box, network)
@@ -138,14 +172,14 @@ def refine(
         return mean / functional.interpolate(weight[part][None], small, mode="bilinear", antialias=True).clamp_min(1e-3)
 
     mask = (shrunk(alpha) > 0.5).float()
-    low = [shrunk(image, alpha) * mask for image in (warped, share, code)]
-    atlas = functional.interpolate(torch.cat([texture, seen])[None], (256, 256), mode="area")
+    normals = warped.new_zeros(CHANNELS, height, width) if normals is None else normals
+    form = warped.new_zeros(3, TEXELS, TEXELS) if form is None else form
+    low = [shrunk(image, alpha) * mask for image in (warped, share, code, normals)]
+    atlas = functional.interpolate(torch.cat([texture, seen])[None], (TEXELS, TEXELS), mode="area")
     with torch.no_grad():
-        made = network(low[0], low[1], low[2], mask, atlas[:, :3], atlas[:, 3:])
-    change = functional.interpolate(made.colour - made.base, warped[part].shape[1:], mode="bicubic")[0]
-    colour = warped.clone()
-    colour[part] += change
-    return torch.where(alpha > 0, colour.clamp(0, 1), warped)
+        made = network(low[0], low[1], low[2], mask, low[3], atlas[:, :3], atlas[:, 3:], form[None])
+    both[part] = functional.interpolate(torch.cat([made.gain, made.change], 1), both[part].shape[1:], mode="bicubic")[0]
+    return both[:1], both[1:]
 
 
 def _box(rows: Tensor, height: int, columns: Tensor, width: int) -> tuple[slice, slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +16,17 @@ from apps.rerender.completion_task import NetworkAndAdversary
 from apps.rerender.partials import collate
 from apps.rerender.perceptual import Features, PerceptualConfig, masked_mean, random_crop
 from apps.rerender.renderer import RendererConfig, RendererNet
-from apps.rerender.views import ViewFolder
+from apps.rerender.views import ViewFolder, from_bytes
 from bodymap.config import check_ranges, to_dict
 from bodymap.network.config import built
 from bodymap.surface import Template, load_template
 from bodymap.training.schedule import Progress
 from bodymap.training.task import Batch
 
-INPUTS = ("warped", "share", "code", "mask", "texture", "seen")
+INPUTS = ("warped", "share", "code", "mask", "normals", "texture", "seen", "form")
 _MASKS = ("mask", "alpha")
-_LAID = ("warped", "share", "code")  # what is known where the map is
+_SIGNED = ("normals", "form")
+_LAID = ("warped", "share", "code", "normals")  # what is known where the map is
 HEAD_CODE = 0.86  # of the code's third channel, which rises with the height: the head lies above
 
 
@@ -37,6 +39,8 @@ class RendererTaskConfig:
         colour: weight of the L1 on the person.  face: of the L1 on the head, on top.
         tint: largest change of the gain of a person's colours.
         zoom: largest change of a person's size, as a share of it; people move by as much.
+        astray: degrees by which all normals of a person are off, as a fitted body's are (standard deviation).
+        unknown: share of the people of whom no normals are known; of as many others only those of a part.
     """
 
     views: str = "data/views"
@@ -44,11 +48,13 @@ class RendererTaskConfig:
     face: float = 2.0
     tint: float = 0.2
     zoom: float = 0.2
+    astray: float = 8.0
+    unknown: float = 0.1
     perceptual: PerceptualConfig = field(default_factory=PerceptualConfig)
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
 
     def __post_init__(self) -> None:
-        check_ranges(self, tint=(0, 0.9), zoom=(0, 0.9))
+        check_ranges(self, tint=(0, 0.9), zoom=(0, 0.9), astray=(0, 180), unknown=(0, 0.5))
 
 
 class RendererTask:
@@ -82,7 +88,7 @@ class RendererTask:
         return Loader(
             ViewFolder(self.config.views),
             collate,
-            Vary(self.seed, self.config.tint, self.config.zoom),
+            Vary(self.seed, self.config),
             on_cpu=True,
             batch_size=self.batch_size,
             seed=self.seed,
@@ -140,8 +146,13 @@ class Vary:
     Adds "head" (B, 1, H, W): where the map shows the head.
     """
 
-    def __init__(self, seed: int, tint: float, zoom: float) -> None:
-        self.seed, self.tint, self.zoom = seed, tint, zoom
+    def __init__(self, seed: int, config: RendererTaskConfig) -> None:
+        self.seed, self.config = seed, config
+
+    @classmethod
+    def nothing(cls) -> Vary:
+        """Leaves people as they are stored."""
+        return cls(0, RendererTaskConfig(tint=0.0, zoom=0.0, astray=0.0, unknown=0.0))
 
     def __call__(self, batch: Batch, slots: Tensor) -> Batch:
         out = {}
@@ -149,21 +160,44 @@ class Vary:
             if value.dtype != torch.uint8:
                 out[name] = value
                 continue
-            value = value.float() / (1 if name in _MASKS else 255)
+            value = from_bytes(value) if name in _SIGNED else value.float() / (1 if name in _MASKS else 255)
             out[name] = value.permute(0, 3, 1, 2).contiguous() if value.ndim == 4 else value[:, None]
         draws = [torch.Generator().manual_seed((self.seed << 32) + slot) for slot in slots.tolist()]
-        gain = torch.stack([torch.exp(self.tint * torch.randn(3, generator=draw)).clamp(0.6, 1.5) for draw in draws])
+        gain = torch.stack(
+            [torch.exp(self.config.tint * torch.randn(3, generator=draw)).clamp(0.6, 1.5) for draw in draws]
+        )
         for name in ("warped", "image", "texture"):
             out[name] = (out[name] * gain[..., None, None]).clamp(0, 1)
-        if self.zoom > 0:
+        if self.config.zoom > 0:
             out = self._moved(out, draws)
+        if self.config.astray > 0 or self.config.unknown > 0:
+            out = self._astray(out, draws)
         # the code's height tells the head without a look-up
         out["head"] = (out["code"][:, 2:] > HEAD_CODE).float() * out["mask"]
         return out
 
+    def _astray(self, batch: Batch, draws: list[torch.Generator]) -> Batch:
+        """Normals turned a little, those before and after by themselves; of some people unknown, of some below or above
+        some height of the picture."""
+        angles = torch.stack([torch.randn(2, 3, generator=draw) for draw in draws]) * math.radians(self.config.astray)
+        x, y, z = angles.unbind(-1)
+        zero = torch.zeros_like(x)
+        turn = torch.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3)))
+        normals, form = batch["normals"], torch.einsum("bij,bjhw->bihw", turn[:, 0], batch["form"])
+        before, after = (torch.einsum("bij,bjhw->bihw", turn[:, k], normals[:, 3 * k : 3 * k + 3]) for k in range(2))
+        normals = torch.cat([before, after, normals[:, 6:]], 1)
+        how, where = torch.stack([torch.rand(2, generator=draw) for draw in draws], 1)
+        rows = torch.arange(normals.shape[2]) / normals.shape[2]
+        share = self.config.unknown
+        lost = how < share
+        part = (how >= share) & (how < 2 * share)
+        below = (rows > where[:, None]) == (how < 1.5 * share)[:, None]
+        gone = (lost[:, None] | (part[:, None] & below))[:, None, :, None]
+        return batch | {"normals": normals * ~gone, "form": form * ~lost[:, None, None, None]}
+
     def _moved(self, batch: Batch, draws: list[torch.Generator]) -> Batch:
         """Views and their truth, scaled and shifted; outside of the picture is nobody."""
-        drawn = torch.stack([2 * torch.rand(3, generator=draw) - 1 for draw in draws], 1) * self.zoom
+        drawn = torch.stack([2 * torch.rand(3, generator=draw) - 1 for draw in draws], 1) * self.config.zoom
         size, right, down = drawn
         theta = torch.zeros(len(draws), 2, 3)
         theta[:, 0, 0] = theta[:, 1, 1] = torch.exp(size)

@@ -15,12 +15,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
+from apps.rerender.normals import CHANNELS, Normals, vertex_normals
+from apps.rerender.renderer import TEXELS
 from apps.rerender.shelves import Shelf, write_shelf
 from bodymap.errors import UserError, run_command
 from bodymap.types import Correspondence, Sample
+
+if TYPE_CHECKING:
+    from bodymap.people.director import Shot
 
 SIZE = (256, 192)  # pixels of a view
 RECORD = "views.json"
@@ -89,13 +98,29 @@ def make_views(number: int, settings: ViewSettings, tools: _Tools) -> dict[str, 
     ]
     pictures = samples(shots, config.supersample)
     rng = stream(seed_of(5, number), "views", settings.split)
-    rows = [_one(pictures[k], pictures[1 - k], settings, tools, rng) for k in range(2)]
+    rows = [
+        _one(pictures[k], pictures[1 - k], _normals(shots[k], shots[1 - k]), settings, tools, rng) for k in range(2)
+    ]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def _one(source: Sample, target: Sample, settings: ViewSettings, tools: _Tools, rng) -> dict[str, np.ndarray]:
-    import torch
+def _normals(source: Shot, target: Shot) -> Normals:
+    """The bare body's in both pictures, in the axes of the source's camera."""
+    from bodymap.people.skinning import skin
+    from bodymap.surface import load_template
 
+    world = []
+    for bare in (source.bare, target.bare):
+        mesh, index = bare.mesh, bare.mesh.index.numpy().astype(np.int64)
+        vertices = skin(mesh.vertices.numpy(), index, mesh.weight.numpy(), bare.bones)
+        world.append(vertex_normals(load_template(), vertices))
+    to_source, to_target = (torch.from_numpy(shot.take.camera.T_camera_world[:3, :3].T) for shot in (source, target))
+    return Normals(world[0] @ to_source, world[1] @ to_source, -(world[1] @ to_target)[:, 2:])
+
+
+def _one(
+    source: Sample, target: Sample, normals: Normals, settings: ViewSettings, tools: _Tools, rng
+) -> dict[str, np.ndarray]:
     from apps.rerender.completion import complete_texture
     from bodymap.surface import load_template
     from bodymap.warping import fill_texture, image_to_texture, texture_to_image
@@ -122,7 +147,7 @@ def _one(source: Sample, target: Sample, settings: ViewSettings, tools: _Tools, 
         onto = tools.model.predict(target.image, target.foreground)
     stacked = torch.cat([full.colour, partial.seen[..., None].float()], -1)
     laid = texture_to_image(template, stacked, onto, smooth=1 if kind == 2 else 0).values
-    small = torch.nn.functional.interpolate(stacked.permute(2, 0, 1)[None], (256, 256), mode="area")[0]
+    small = torch.nn.functional.interpolate(stacked.permute(2, 0, 1)[None], (TEXELS, TEXELS), mode="area")[0]
 
     def quantised(values) -> np.ndarray:
         return (values.clamp(0, 1) * 255).round().byte().numpy()
@@ -136,7 +161,18 @@ def _one(source: Sample, target: Sample, settings: ViewSettings, tools: _Tools, 
         "alpha": target.foreground.astype(np.uint8),
         "texture": quantised(small[:3].permute(1, 2, 0)),
         "seen": quantised(small[3]),
+        "normals": _to_bytes(normals.at_pixels(template, onto)),
+        "form": _to_bytes(normals.at_texels(template, TEXELS)),
     }
+
+
+def _to_bytes(values: Float[Tensor, "c height width"]) -> UInt8[np.ndarray, "height width c"]:
+    return (values.clamp(-1, 1) * 127 + 128).round().byte().permute(1, 2, 0).numpy()
+
+
+def from_bytes(stored: UInt8[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """[-1, 1], 0 exactly."""
+    return (stored.float() - 128) / 127
 
 
 def true_map(sample: Sample) -> Correspondence:
@@ -150,8 +186,6 @@ def bare_map(sample: Sample) -> Correspondence:
 
 
 def _map(triangle: np.ndarray, barycentric: np.ndarray, layer: np.ndarray) -> Correspondence:
-    import torch
-
     from bodymap.surface import load_template, points
 
     t, mask = load_template(), triangle >= 0
@@ -173,8 +207,10 @@ class ViewFolder(Shelf):
     ARRAYS = {
         **{name: (*SIZE, 3) for name in ("warped", "code", "image")},
         **{name: SIZE for name in ("share", "mask", "alpha")},
-        "texture": (256, 256, 3),
-        "seen": (256, 256),
+        "normals": (*SIZE, CHANNELS),
+        "texture": (TEXELS, TEXELS, 3),
+        "seen": (TEXELS, TEXELS),
+        "form": (TEXELS, TEXELS, 3),
     }
 
 

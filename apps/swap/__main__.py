@@ -67,7 +67,7 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     outputs = _outputs(options)
     _check_outputs(outputs, (options.source, options.target))
     open_image(options.target).close()
-    weights = _completion(options)
+    weights = _weights(options)
     files = _layer_files(options, (options.source, options.target))
     photos = [read_photo(path) for path in (options.source, options.target)]
     layers = [
@@ -78,7 +78,7 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     from apps.swap.sheet import swap_sheet
     from apps.swap.transfer import swap
 
-    model, completion = _networks(options, weights)
+    model, completion, renderer = _networks(options, weights)
     same = place_of(options.source) == place_of(options.target)
     maps = [_predict(model, photos[0], options.source, layers[0])]
     maps.append(maps[0] if same else _predict(model, photos[1], options.target, layers[1]))
@@ -96,6 +96,7 @@ def _one(options: argparse.Namespace, names: tuple[str, ...]) -> int:
             template=model.template,
             texture_size=options.texture,
             completion=completion,
+            renderer=renderer,
             src_layers=layers[s],
             tgt_layers=layers[t],
         )
@@ -120,7 +121,7 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
     jobs = _jobs(options, targets)
     for folder in {options.output, options.sheet} - {None}:
         check_folder(folder)
-    weights = _completion(options)
+    weights = _weights(options)
     files = _layer_files(options, (options.source, *targets))
     source_photo = read_photo(options.source)
     source_layers = files.of(options.source, source_photo.shape[:2])
@@ -138,7 +139,7 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
         print(f"{len(jobs) - len(todo)} of {len(jobs)} are there already", file=sys.stderr)
     if not todo:
         return 0
-    model, completion = _networks(options, weights)
+    model, completion, renderer = _networks(options, weights)
     source_map = _predict(model, source_photo, options.source, source_layers)
     source = read_source(
         source_photo,
@@ -163,6 +164,7 @@ def _folder(options: argparse.Namespace, names: tuple[str, ...]) -> int:
                 options.with_head,
                 skin=options.skin,
                 template=model.template,
+                renderer=renderer,
                 layers=layers,
             )
         except UserError as error:
@@ -224,19 +226,25 @@ def _check_targets(options: argparse.Namespace) -> None:
     options.output = options.output or Path(defaults[given[0]])
 
 
-def _completion(options: argparse.Namespace):
+def _weights(options: argparse.Namespace):
+    """Of the completion and the renderer, where there are some."""
     from apps.rerender.pretrained import find
 
-    return find("completion", options.completion)
+    return find("completion", options.completion), find("renderer", options.renderer)
 
 
 def _networks(options: argparse.Namespace, weights):
-    """The map's network, and what fills textures."""
-    from apps.rerender.pretrained import load_completion
+    """The map's network, what fills textures, and what moves their light."""
+    from apps.rerender.pretrained import load_completion, load_renderer
     from bodymap.predictor import BodyMap, PredictorConfig
 
     model = BodyMap.from_pretrained(options.weights, device=options.device, config=PredictorConfig(size=options.size))
-    return model, None if weights is None else load_completion(weights).to(model.device)
+    completion, renderer = weights
+    return (
+        model,
+        None if completion is None else load_completion(completion).to(model.device),
+        None if renderer is None else load_renderer(renderer),
+    )
 
 
 def _layer_files(options: argparse.Namespace, photos: Sequence[Path]) -> LayerFiles:
@@ -381,6 +389,11 @@ def _parser() -> argparse.ArgumentParser:
         "--completion",
         metavar="SOURCE",
         help="what fills the unseen: plain, learned (if it ships, the default), weights of your own, diffusion:SOURCE",
+    )
+    parser.add_argument(
+        "--renderer",
+        metavar="SOURCE",
+        help="what moves light and shade: plain, learned (if it ships, the default), weights",
     )
     return parser
 

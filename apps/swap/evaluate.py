@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     # -- everything that can be refused is refused before the slow part starts --
-    from apps.rerender.pretrained import find, load_completion
+    from apps.rerender.pretrained import find, load_completion, load_renderer
     from apps.swap.choice import chosen
     from apps.swap.folder import photos_in
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError("Hair alone has no figures; choose a garment, or all.")
     if options.json and not options.json.absolute().parent.is_dir():
         raise UserError(f"The folder {options.json.parent} does not exist; create it, or choose another output.")
-    weights = find("completion", options.completion)
+    weights, rendering = find("completion", options.completion), find("renderer", options.renderer)
     paths = photos_in(options.folder) if options.command == "photos" else []
     if options.command == "photos" and len(paths) < 2:
         raise UserError(f"{options.folder} holds one photograph; at least two are needed.")
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     template = load_template()
     completion = None if weights is None else load_completion(weights)
+    renderer = None if rendering is None else load_renderer(rendering)
     read = _reader(options)
     layered = _layered(options)
     if options.command == "photos":
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scenes = _photographs(paths, read, layered)
     else:
         count, scenes = options.count, _pairs(options, read, layered)
-    them = ways(template, ",".join(names), completion, options.texture)
+    them = ways(template, ",".join(names), completion, options.texture, renderer)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in them}
     bar = tqdm(total=count, unit="swap", disable=options.quiet)
     for scene in scenes:
@@ -200,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--count", type=positive, default=10, metavar="N", help="pairs (default: %(default)s)")
         command.add_argument("--what", action="append", metavar="WHAT", help="as python -m apps.swap (default: all)")
         command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
+        command.add_argument("--renderer", metavar="SOURCE", help="plain, learned (where it ships), or weights")
         command.add_argument(
             "--texture", type=positive, default=512, metavar="PX", help="texels each way (default: %(default)s)"
         )

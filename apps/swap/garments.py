@@ -124,7 +124,7 @@ def _exchanged(
         if skin is not None and float(skin.seen.float().mean()) >= FEWEST_TEXELS:
             textures.append(_spread(template, skin))
     seen = look_up(template, torch.cat(textures, -1), view.grid, tuple(view.mask.shape)).values
-    picture = seen[..., :3]
+    picture = view.lit(seen[..., :3])
     if len(textures) > 1:
         # in the tone of the target's skin, as it is nearest to there: a hand's, not the cheeks'
         tone = seen[..., 6:] if len(textures) > 2 else None

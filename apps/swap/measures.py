@@ -57,14 +57,14 @@ class Scene:
     truth_map: Correspondence | None = None
 
 
-def ways(template: Template, what: str, completion, texture_size: int) -> dict[str, Way]:
+def ways(template: Template, what: str, completion, texture_size: int, renderer=None) -> dict[str, Way]:
     """The swap, and what it is compared with, by name."""
     layers = layers_of(what)
 
-    def by_texture(network) -> Way:
+    def by_texture(network, renderer=None) -> Way:
         def way(src_photo, src_map, tgt_photo, tgt_map):
             source = read_source(src_photo, src_map, template=template, texture_size=texture_size, completion=network)
-            result = put_on(source, tgt_photo, tgt_map, what, template=template)
+            result = put_on(source, tgt_photo, tgt_map, what, template=template, renderer=renderer)
             return result.image, result.region
 
         return way
@@ -72,7 +72,10 @@ def ways(template: Template, what: str, completion, texture_size: int) -> dict[s
     def paste(src_photo, src_map, tgt_photo, tgt_map):
         return paste_by_part(template, src_photo, src_map, tgt_photo, tgt_map, layers)
 
-    return {"swap": by_texture(completion), "nearest texel": by_texture(NearestTexel()), "warp and paste": paste}
+    found = {"swap": by_texture(completion, renderer)}
+    if renderer is not None:
+        found["without renderer"] = by_texture(completion)
+    return found | {"nearest texel": by_texture(NearestTexel()), "warp and paste": paste}
 
 
 def layers_of(what: str) -> tuple[int, ...]:

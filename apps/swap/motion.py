@@ -32,7 +32,7 @@ def move(options: argparse.Namespace) -> int:
         _check_sheet(options, clip.path)
     arguments = [str(options.source), "--driving", str(options.video), "-o", str(options.output)]
     arguments += ["--texture", str(options.texture)]
-    for name in ("completion", "weights", "device", "frames", "background"):
+    for name in ("completion", "renderer", "weights", "device", "frames", "background"):
         value = getattr(options, name)
         if value is not None:
             arguments += [f"--{name}", str(value)]

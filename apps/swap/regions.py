@@ -69,6 +69,8 @@ class TargetView:
         picture: the source's filled texture seen here, 0 outside the mask.
         share: the source's layers seen here (without background), in [0, 1], summing to 1 inside the mask.
         known: share of the look-up that was seen on the source, directly or mirrored.
+        light: the renderer's correction of the source's textures here (``relit.py``): logarithm of a factor, and what
+            is added; None: there is none.
     """
 
     photo: Float[Tensor, "height width rgb=3"]
@@ -81,6 +83,13 @@ class TargetView:
     picture: Float[Tensor, "height width rgb=3"]
     share: Float[Tensor, "height width layer"]
     known: Float[Tensor, "height width"]
+    light: Float[Tensor, "height width 4"] | None = None
+
+    def lit(self, picture: Float[Tensor, "height width rgb=3"]) -> Float[Tensor, "height width rgb=3"]:
+        """What a texture of the source's shows here, in the light that falls here."""
+        if self.light is None:
+            return picture
+        return (picture * self.light[..., :1].exp() + self.light[..., 1:]).clamp(0, 1)
 
     @property
     def source_layer(self) -> Int[Tensor, "height width"]:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from apps.rerender.skirt import skirt_region
-from apps.swap import drape, garments, hair, hems, labels, regions
+from apps.swap import drape, garments, hair, hems, labels, regions, relit
 from apps.swap.choice import GARMENTS, chosen
 from apps.swap.outline import Outline, outline
 from bodymap.errors import UserError
@@ -30,6 +30,7 @@ from bodymap.warping.texture_to_image import look_up
 
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
+    from apps.rerender.renderer import RendererNet
 
 TONES = ("source", "target")
 SKIN, HAIR = LAYER_NAMES.index("skin"), LAYER_NAMES.index("hair")
@@ -76,6 +77,11 @@ class Source:
         """Where a skirt hangs in the photo; None: nowhere."""
         return skirt_region(self.correspondence)
 
+    @cached_property
+    def body(self) -> Float[np.ndarray, "vertex=13380 xyz=3"] | None:
+        """Vertices of the body behind the photo, metres, in its camera's space; None: none fits."""
+        return relit.body_of(self.correspondence)
+
 
 def swap(
     src_photo: UInt8[np.ndarray, "src_height src_width rgb=3"],
@@ -90,6 +96,7 @@ def swap(
     texture_size: int = 1024,
     shading: float = 0.5,
     completion: Completion | None = None,
+    renderer: RendererNet | None = None,
     src_layers: LayerMaps | None = None,
     tgt_layers: LayerMaps | None = None,
 ) -> SwapResult:
@@ -106,6 +113,7 @@ def swap(
         texture_size: texels each way of the texture in between.
         shading: how much of the target's coarse light the new clothes take on, in [0, 1].
         completion: makes up what the source's photo does not show; None: a plain fill does.
+        renderer: moves light and shade as the clothes' surface has turned; None: they stay as they were.
         src_layers, tgt_layers: Layered-BodyMap's maps of the photos: garments are where these have them.
 
     Raises:
@@ -133,6 +141,7 @@ def swap(
         skin=skin,
         template=template,
         shading=shading,
+        renderer=renderer,
         layers=tgt_layers,
     )
 
@@ -184,6 +193,7 @@ def put_on(
     skin: str = "source",
     template: Template | None = None,
     shading: float = 0.5,
+    renderer: RendererNet | None = None,
     layers: LayerMaps | None = None,
 ) -> SwapResult:
     """The second half of ``swap``; see there."""
@@ -199,12 +209,15 @@ def put_on(
     reach = smoothing_reach(correspondence)
     correspondence = _tidied(template, correspondence, photo, reach)
     view = regions.target_view(template, photo, correspondence, source.filled, smooth=reach)
+    if renderer is not None:
+        view = relit.relit(template, view, source, correspondence, renderer)
 
     picture, matte = torch.zeros_like(view.picture), torch.zeros_like(view.known)
     skirt = (
         drape.carried_over(template, view, correspondence, source) if {"all", "upper", "lower"} & set(names) else None
     )
     if skirt is not None:
+        skirt = view.lit(skirt[0]), skirt[1]
         view = replace(view, picture=torch.lerp(view.picture, skirt[0], skirt[1][..., None]))
     if "all" in names:
         view = _with_bare_legs(_with_whole_sleeves(template, view, source), source)

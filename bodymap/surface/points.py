@@ -36,6 +36,16 @@ def uv(
     return _blend(t.uv, t.uv_triangles, triangle, barycentric)
 
 
+def of_vertices(
+    t: Template,
+    values: Float[Tensor, "vertex c"],
+    triangle: Int[Tensor, "*point"],
+    barycentric: Float[Tensor, "*point 3"],
+) -> Float[Tensor, "*point c"]:
+    """Any values of the template's vertices there, linear within triangles."""
+    return _blend(values, t.triangles, triangle, barycentric)
+
+
 def part(t: Template, triangle: Int[Tensor, " point"], barycentric: Float[Tensor, "point 3"]) -> Int[Tensor, " point"]:
     """Index into PART_NAMES: the label of the nearest corner."""
     return t.vertex_part[_nearest_corner(t, triangle, barycentric)]
@@ -221,7 +231,7 @@ def _nearest_corner(
 def _blend(
     values: Float[Tensor, "n c"],
     triangles: Int[Tensor, "face 3"],
-    triangle: Int[Tensor, " point"],
-    barycentric: Float[Tensor, "point 3"],
-) -> Float[Tensor, "point c"]:
+    triangle: Int[Tensor, "*point"],
+    barycentric: Float[Tensor, "*point 3"],
+) -> Float[Tensor, "*point c"]:
     return (values[triangles[triangle]] * barycentric[..., None]).sum(-2)

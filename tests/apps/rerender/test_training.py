@@ -221,7 +221,7 @@ def test_outlines_have_no_say_in_the_colours(view_folder):
     model, settings = {"channels": [8, 8], "texture_channels": [8]}, {"views": str(view_folder)}
     task = build_task(Config("renderer", model, settings | {"perceptual": {"weight": 1.0, "crop": 512}}, TRAIN))
     task.features = lambda shown, wanted: (shown - wanted).abs().mean()
-    batch = Vary(0, 0.0, 0.0)(collate([ViewFolder(view_folder)[0]]), torch.tensor([0]))
+    batch = Vary.nothing()(collate([ViewFolder(view_folder)[0]]), torch.tensor([0]))
     both = batch["mask"] * batch["alpha"]
     spoilt = batch | {"image": torch.where(both > 0, batch["image"], 1 - batch["image"])}
     losses = [task.losses(b, Progress(0, 0, 0.0, 0.0)) for b in (batch, spoilt)]
