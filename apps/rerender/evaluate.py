@@ -1,6 +1,7 @@
 """Measures re-rendering: fillings of unseen texture on held-out people, pairs of photographs, turntables.
 
     python -m apps.rerender.evaluate completion data/textures_test --json figures.json
+    python -m apps.rerender.evaluate people --pack people.pack --count 16
     python -m apps.rerender.evaluate views data/views_test
     python -m apps.rerender.evaluate pairs a.jpg b.jpg [c.jpg d.jpg ...]
     python -m apps.rerender.evaluate steady a.jpg [b.jpg ...]
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _VIEW = (256, 160)  # pixels of the renders that are compared
 _ANGLES = (0, 90, 180, 270)
 _FRAMES = 72  # of a turntable
+_COLUMNS = 6  # of a printed table
 _LEAST = 400  # pixels of unseen texture that a render must show to count
 
 
@@ -50,9 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures = options.measure(options)
     names = list(next(iter(figures.values())))
     width = max(len(name) for name in figures)
-    print(" " * width, *(f"{name:>16}" for name in names))
-    for name, row in figures.items():
-        print(f"{name:<{width}}", *(f"{row[k]:16.4f}" for k in names))
+    for some in (names[k : k + _COLUMNS] for k in range(0, len(names), _COLUMNS)):
+        print(" " * width, *(f"{name:>16}" for name in some))
+        for name, row in figures.items():
+            print(f"{name:<{width}}", *(f"{row[k]:16.4f}" for k in some))
     if options.json:
         from bodymap.files import atomic_path
 
@@ -303,6 +306,30 @@ def _completion(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return measure_completion(options.folder, network, options.count, options.lpips)
 
 
+def _people(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    from tqdm import tqdm
+
+    from apps.rerender.people_measures import measure_people
+    from apps.rerender.pretrained import find, load_completion, load_renderer
+    from bodymap import BodyMap
+    from bodymap.people import Pack
+    from bodymap.surface import load_template
+
+    completion = _network(load_completion, find("completion", options.completion))
+    renderer = _network(load_renderer, find("renderer", options.renderer))
+    with tqdm(total=options.count, unit="person") as bar:
+        return measure_people(
+            Pack.load(options.pack),
+            options.count,
+            fillings(load_template(), completion),
+            model=BodyMap.from_pretrained() if options.maps == "own" else None,
+            renderer=renderer,
+            seed=options.seed,
+            weights=options.lpips,
+            progress=lambda person: bar.update(),
+        )
+
+
 def _views(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     from apps.rerender.pretrained import find, load_renderer
 
@@ -341,6 +368,14 @@ def _parser() -> argparse.ArgumentParser:
     completion = commands.add_parser("completion", help="ways to fill unseen texture, on stored textures")
     completion.add_argument("folder", metavar="DIR", help="made by python -m apps.rerender.textures --split test")
     completion.set_defaults(measure=_completion)
+    people = commands.add_parser("people", help="the whole way, on people of held-out assets made for it")
+    people.add_argument("--pack", metavar="FILE", help="people pack; without it the small one that ships")
+    people.add_argument("--count", type=positive, default=16, metavar="N", help="people, both ways (%(default)s)")
+    people.add_argument("--seed", type=int, default=0, metavar="S", help="another number, other people (%(default)s)")
+    people.add_argument(
+        "--maps", choices=("own", "true"), default="own", help="the network's, or exact ones (%(default)s)"
+    )
+    people.set_defaults(measure=_people)
     seen = commands.add_parser("views", help="the renderer, on stored views")
     seen.add_argument("folder", metavar="DIR", help="made by python -m apps.rerender.views --split test")
     seen.set_defaults(measure=_views)
@@ -350,15 +385,15 @@ def _parser() -> argparse.ArgumentParser:
     steady = commands.add_parser("steady", help="turntables: how much points flicker from frame to frame, of 255")
     steady.add_argument("photos", nargs="+", metavar="PHOTO")
     steady.set_defaults(measure=_steady)
-    for command in (completion, pairs, steady):
+    for command in (completion, people, pairs, steady):
         command.add_argument("--completion", metavar="SOURCE", help="plain, learned, weights or diffusion:SOURCE")
-    for command in (seen, pairs, steady):
+    for command in (people, seen, pairs, steady):
         command.add_argument("--renderer", metavar="SOURCE", help="plain, learned (where it ships), or weights")
     for command in (completion, seen):
         command.add_argument("--count", type=positive, metavar="N", help="only the first N")
-    for command in (completion, seen, pairs):
+    for command in (completion, people, seen, pairs):
         command.add_argument("--lpips", metavar="FILE", help="safetensors of the LPIPS network (alex)")
-    for command in (completion, seen, pairs, steady):
+    for command in (completion, people, seen, pairs, steady):
         command.add_argument("--json", metavar="FILE", help="also write the figures there")
     return parser
 

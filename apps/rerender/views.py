@@ -30,6 +30,7 @@ from bodymap.types import Correspondence, Sample
 
 if TYPE_CHECKING:
     from bodymap.people.director import Shot
+    from bodymap.people.pack import Pack
 
 SIZE = (256, 192)  # pixels of a view
 RECORD = "views.json"
@@ -72,36 +73,44 @@ def make_views(number: int, settings: ViewSettings, tools: _Tools) -> dict[str, 
 
     Returns, each with N = 2 first, all uint8: "warped" (H, W, 3) the texture laid onto the target, "share" (H, W) what
     of it was seen, "code" (H, W, 3) and "mask" (H, W) the map it was laid onto, "image" (H, W, 3) and "alpha" (H, W)
-    what is to be seen there, "texture" (256, 256, 3) and "seen" (256, 256) the completed texture.
+    what is to be seen there, "texture" (256, 256, 3) and "seen" (256, 256) the completed texture; "normals" (H, W, 7)
+    and "form" (256, 256, 3) how the surface stood and stands (``Normals``, as ``from_bytes`` reads them).
     """
+    from bodymap.people.streams import stream
+
+    pictures, normals = photograph_twice(number, settings.seed, settings.split, tools.pack)
+    rng = stream(_seed(settings.seed, 5, number), "views", settings.split)
+    rows = [_one(pictures[k], pictures[1 - k], normals[k], settings, tools, rng) for k in range(2)]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def photograph_twice(
+    number: int, seed: int, split: str, pack: Pack, size: tuple[int, int] = SIZE
+) -> tuple[list[Sample], list[Normals]]:
+    """A person in one light, in two poses and from two sides, carrying nothing; and for each picture as a source how
+    the surface stands in the other one."""
     from bodymap.people import PeopleConfig
     from bodymap.people.config import CameraConfig, OutfitConfig, SceneConfig
     from bodymap.people.director import direct
-    from bodymap.people.streams import stream
     from bodymap.people.studio import samples
 
     config = PeopleConfig(
-        size=SIZE,
+        size=size,
         covered=True,
         camera=CameraConfig(framing={"full": 0.75, "upper": 0.25}),
         outfit=OutfitConfig(bag=0.0, held=0.0),
         scene=SceneConfig(nobody=0.0),
     )
-
-    def seed_of(*what: int) -> int:
-        return int(np.random.SeedSequence([settings.seed, *what]).generate_state(1)[0])
-
-    person, scene = seed_of(1, number), seed_of(2, number)
+    person, scene = _seed(seed, 1, number), _seed(seed, 2, number)
     shots = [
-        direct(person, seed_of(3, number, k), seed_of(4, number, k), scene, tools.pack, config, settings.split)
+        direct(person, _seed(seed, 3, number, k), _seed(seed, 4, number, k), scene, pack, config, split)
         for k in range(2)
     ]
-    pictures = samples(shots, config.supersample)
-    rng = stream(seed_of(5, number), "views", settings.split)
-    rows = [
-        _one(pictures[k], pictures[1 - k], _normals(shots[k], shots[1 - k]), settings, tools, rng) for k in range(2)
-    ]
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return samples(shots, config.supersample), [_normals(shots[k], shots[1 - k]) for k in range(2)]
+
+
+def _seed(*what: int) -> int:
+    return int(np.random.SeedSequence(what).generate_state(1)[0])
 
 
 def _normals(source: Shot, target: Shot) -> Normals:
