@@ -29,7 +29,7 @@ from apps.layered.predictor import LayeredBodyMap
 from apps.layered.samples import visible_layer
 from apps.rerender.avatar import Avatar, make_avatar, take_texture
 from apps.rerender.pretrained import find as find_network
-from apps.rerender.pretrained import load_completion
+from apps.rerender.pretrained import load_completion, load_renderer
 from apps.rerender.view import frame_camera, render
 from apps.swap.transfer import Source, SwapResult, put_on, read_source
 from bodymap.errors import UserError
@@ -43,6 +43,7 @@ from bodymap.warping.image_to_texture import PartialTexture
 
 if TYPE_CHECKING:
     from apps.rerender.pretrained import Completion
+    from apps.rerender.renderer import RendererNet
 
 _POLL = 0.1  # seconds between two looks whether a waiting job is still wanted
 _LONGEST_STEP = 60.0  # seconds that closing waits at most
@@ -108,15 +109,18 @@ class Studio:
         completion: Completion | None = None,
         layered: Callable[[], LayeredBodyMap] | None = None,
         config: StudioConfig | None = None,
+        renderer: RendererNet | None = None,
     ):
         """Args:
         completion: makes up what was not seen; None: a plain fill does.
         layered: loads the layered network, when that is first asked for; None: the shipped one, on ``model``.
+        renderer: moves light and shade as people turn; None: they stay where they were.
         """
         self.model = model
         self.config = config or StudioConfig()
         self.shelf = Shelf(self.config.memory)
         self._completion = None if completion is None else completion.to(model.device)
+        self._renderer = renderer
         self._load_layered = layered or (lambda: LayeredBodyMap.from_pretrained(bodymap=model))
         self._lock = threading.Lock()
         self._asked = 0  # jobs so far
@@ -133,9 +137,11 @@ class Studio:
         model = BodyMap.from_pretrained(weights, device=device)
         found = find_network("completion", None)
         completion = None if found is None else load_completion(found)
+        found = find_network("renderer", None)
+        renderer = None if found is None else load_renderer(found)
         # beside other weights than the shipped ones it needs those that it was trained on
         own = None if weights is None else (lambda: LayeredBodyMap.from_pretrained(device=model.device))
-        return cls(model, completion, own, config)
+        return cls(model, completion, own, config, renderer)
 
     @cached_property
     def _layered(self) -> LayeredBodyMap:
@@ -293,6 +299,7 @@ class Studio:
                     looks.with_head,
                     skin=looks.skin,
                     template=self.model.template,
+                    renderer=self._renderer,
                 )
             except UserError as error:
                 raise UserError(_without_options(str(error), source, target)) from None
@@ -340,7 +347,7 @@ class Studio:
         def pictures() -> Iterator[np.ndarray]:
             for number, body in enumerate(bodies):
                 watch(0.5 + 0.5 * number / frames, f"Picture {number + 1} of {frames}")
-                yield render(avatar, body, camera)
+                yield render(avatar, body, camera, renderer=self._renderer)
 
         # the same speed however many pictures a turn has
         return write_film(path, pictures(), _FPS * frames / 36)[0]
