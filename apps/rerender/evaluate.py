@@ -235,7 +235,8 @@ def measure_pairs(
     """
     import torch
 
-    from apps.rerender.renderer import refine
+    from apps.rerender.normals import Normals, body_of
+    from apps.rerender.renderer import Warp, refine
     from bodymap import BodyMap
     from bodymap.metrics.image import lpips_distance, psnr, ssim
     from bodymap.photo import read_photo
@@ -265,11 +266,8 @@ def measure_pairs(
             laid = texture_to_image(template, filled, second, smooth=smoothing_reach(second)).values.permute(2, 0, 1)
             pictures[name] = laid[:3]
         if renderer is not None:
-            code = torch.from_numpy(second.colour).permute(2, 0, 1).float() / 255
-            atlas = filled.permute(2, 0, 1)
-            cover = region[None].float()
-            light = _normals_of(first, second)
-            pictures["rendered"] = refine(renderer, laid[:3], cover, laid[3:], code, atlas[:3], atlas[3:], *light)
+            normals = Normals.behind(template, body_of(first), second)
+            pictures["rendered"] = refine(renderer, Warp.along(template, second, laid, filled, normals))
         for name, picture in pictures.items():
             shown = torch.where(region, picture, true)[:, *cut]
             row = sums.setdefault(name, {"psnr": [], "ssim": [], "lpips": []})
@@ -277,21 +275,6 @@ def measure_pairs(
             row["ssim"].append(ssim(shown, true[:, *cut], region[cut]))
             row["lpips"].append(lpips_distance(shown, true[:, *cut], region[cut], weights=weights))
     return {name: {key: float(np.mean(values)) for key, values in row.items()} for name, row in sums.items()}
-
-
-def _normals_of(first: Correspondence, second: Correspondence) -> tuple[torch.Tensor, torch.Tensor] | tuple[()]:
-    """Of bodies fitted to both maps, as the renderer takes them; nothing where no body fits."""
-    from apps.rerender.normals import Normals
-    from apps.rerender.renderer import TEXELS
-    from bodymap.fitting import fit_body
-    from bodymap.surface import load_template
-
-    template = load_template()
-    try:
-        normals = Normals.between(template, *(fit_body(seen).vertices for seen in (first, second)))
-    except UserError:
-        return ()
-    return normals.at_pixels(template, second), normals.at_texels(template, TEXELS)
 
 
 # --------------------------------------------------------------------------------------------------------- the command

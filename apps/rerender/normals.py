@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bodymap.errors import UserError
+from bodymap.fitting import fit_body
 from bodymap.people.mesh import corner_normals
 from bodymap.surface import Template, points
 from bodymap.types import Correspondence
@@ -41,6 +43,14 @@ class Normals:
         before, after = (vertex_normals(template, vertices) for vertices in (photographed, shown))
         return cls(before, after, -after[:, 2:])
 
+    @classmethod
+    def behind(
+        cls, template: Template, photographed: Float[np.ndarray, "vertex=13380 xyz=3"] | None, shown: Correspondence
+    ) -> Normals | None:
+        """Of a body (``body_of``) and of the one behind another map; None where one of them is not known."""
+        other = None if photographed is None else body_of(shown)
+        return None if other is None else cls.between(template, photographed, other)
+
     def at_pixels(self, template: Template, shown: Correspondence) -> Float[Tensor, "c=7 height width"]:
         """``before``, ``after`` and ``facing`` where a map has its points; 0 off its mask."""
         template, mask = template.to("cpu"), torch.from_numpy(shown.mask)
@@ -63,3 +73,11 @@ def vertex_normals(
     """Outwards, unit, of the posed skin."""
     outer = template.triangles[template.triangle_inner == 0].cpu().numpy()
     return torch.from_numpy(corner_normals(np.asarray(vertices, np.float32), outer))
+
+
+def body_of(correspondence: Correspondence) -> Float[np.ndarray, "vertex=13380 xyz=3"] | None:
+    """The fitted body's vertices in its camera's space; None where none fits."""
+    try:
+        return fit_body(correspondence).vertices
+    except UserError:
+        return None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from apps.rerender.normals import Normals
-from apps.rerender.renderer import TEXELS, RendererNet, refine
+from apps.rerender.renderer import RendererNet, Warp, refine
 from apps.rerender.views import photograph_twice, true_map
 from bodymap.metrics.image import by_region, lpips_distance, psnr, ssim
 from bodymap.surface import load_template
@@ -109,11 +109,7 @@ def _shown(
         laid = texture_to_image(template, filled, onto, smooth=fine).values.permute(2, 0, 1)
         pictures[name] = put(laid[:3])
     if renderer is not None:
-        cover = torch.from_numpy(onto.mask)[None].float()
-        code = torch.from_numpy(onto.colour).permute(2, 0, 1).float() / 255
-        light = normals.at_pixels(template, onto), normals.at_texels(template, TEXELS)
-        atlas = filled.permute(2, 0, 1)
-        pictures["rendered"] = put(refine(renderer, laid[:3], cover, laid[3:], code, atlas[:3], atlas[3:], *light))
+        pictures["rendered"] = put(refine(renderer, Warp.along(template, onto, laid, filled, normals)))
     return pictures, laid[3] * covered
 
 

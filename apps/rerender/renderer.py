@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from apps.rerender.completion import block, even
-from apps.rerender.normals import CHANNELS
+from apps.rerender.normals import CHANNELS, Normals
 from bodymap.config import check_ranges
+from bodymap.surface import Template
+from bodymap.types import Correspondence
 from bodymap.warping.pyramid import push_pull_batch
 
 
@@ -121,41 +123,59 @@ TEXELS = 256  # each way of the texture, as the network reads it
 _MARGIN = 0.12  # of the person's longer side, around the person: training's pictures have room, too
 
 
-def refine(
-    network: RendererNet,
-    warped: Float[Tensor, "rgb=3 height width"],
-    alpha: Float[Tensor, "1 height width"],
-    share: Float[Tensor, "1 height width"],
-    code: Float[Tensor, "rgb=3 height width"],
-    texture: Float[Tensor, "rgb=3 texel texel"],
-    seen: Float[Tensor, "1 texel texel"],
-    normals: Float[Tensor, "c=7 height width"] | None = None,
-    form: Float[Tensor, "xyz=3 small small"] | None = None,
-) -> Float[Tensor, "rgb=3 height width"]:
-    """A warp's colours in [0, 1]: the network's correction over the warp's own detail.
+@dataclass(frozen=True)
+class Warp:
+    """A texture as a picture of any size shows it: what the renderer corrects. On the CPU.
 
-    Args:
-        warped, share, code: 0 where nothing was warped, averages of what was elsewhere.  alpha: what the warp covers.
-        normals, form: ``Normals.at_pixels``, likewise, and ``at_texels`` of TEXELS; None: unknown.
+    Attributes:
+        colour: (3, H, W) in [0, 1].  share: (1, H, W) of it that the photo showed.  code: (3, H, W) the map.
+        cover: (1, H, W) share of each pixel that the texture covers; the others are means over what it covers.
+        texture: (4, T, T): its colours, and what of them the photo showed.
+        normals, form: ``Normals.at_pixels``, a mean likewise, and ``at_texels`` of TEXELS; None: unknown.
     """
-    gain, change = correction(network, warped, alpha, share, code, texture, seen, normals, form)
-    return torch.where(alpha > 0, (warped * gain.exp() + change).clamp(0, 1), warped)
+
+    colour: Float[Tensor, "rgb=3 height width"]
+    share: Float[Tensor, "1 height width"]
+    code: Float[Tensor, "rgb=3 height width"]
+    cover: Float[Tensor, "1 height width"]
+    texture: Float[Tensor, "c=4 texel texel"]
+    normals: Float[Tensor, "c=7 height width"] | None = None
+    form: Float[Tensor, "xyz=3 small small"] | None = None
+
+    @classmethod
+    def along(
+        cls,
+        template: Template,
+        shown: Correspondence,
+        laid: Float[Tensor, "c=4 height width"],
+        texture: Float[Tensor, "texel texel c=4"],
+        normals: Normals | None,
+    ) -> Warp:
+        """Of a texture (colours and what was seen) that is laid along a map."""
+        return cls(
+            laid[:3],
+            laid[3:],
+            torch.from_numpy(shown.colour).permute(2, 0, 1).float() / 255,
+            torch.from_numpy(shown.mask)[None].float(),
+            texture.permute(2, 0, 1),
+            None if normals is None else normals.at_pixels(template, shown),
+            None if normals is None else normals.at_texels(template, TEXELS),
+        )
+
+
+def refine(network: RendererNet, warp: Warp) -> Float[Tensor, "rgb=3 height width"]:
+    """The warp's colours in [0, 1] with the network's correction over their own detail."""
+    gain, change = correction(network, warp)
+    return torch.where(warp.cover > 0, (warp.colour * gain.exp() + change).clamp(0, 1), warp.colour)
 
 
 def correction(
-    network: RendererNet,
-    warped: Float[Tensor, "rgb=3 height width"],
-    alpha: Float[Tensor, "1 height width"],
-    share: Float[Tensor, "1 height width"],
-    code: Float[Tensor, "rgb=3 height width"],
-    texture: Float[Tensor, "rgb=3 texel texel"],
-    seen: Float[Tensor, "1 texel texel"],
-    normals: Float[Tensor, "c=7 height width"] | None = None,
-    form: Float[Tensor, "xyz=3 small small"] | None = None,
+    network: RendererNet, warp: Warp
 ) -> tuple[Float[Tensor, "1 height width"], Float[Tensor, "rgb=3 height width"]]:
-    """(``Rendered.gain``, ``change``) of a picture of any size, 0 far from the person; arguments: ``refine``'s."""
+    """(``Rendered.gain``, ``change``) at the warp's size, 0 far from the person."""
+    alpha = warp.cover
     height, width = alpha.shape[1:]
-    both = warped.new_zeros(4, height, width)
+    both = warp.colour.new_zeros(4, height, width)
     rows, columns = (torch.nonzero(alpha[0].amax(axis) > 0.5)[:, 0] for axis in (1, 0))
     if len(rows) == 0:
         return both[:1], both[1:]
@@ -172,12 +192,12 @@ def correction(
         return mean / functional.interpolate(weight[part][None], small, mode="bilinear", antialias=True).clamp_min(1e-3)
 
     mask = (shrunk(alpha) > 0.5).float()
-    normals = warped.new_zeros(CHANNELS, height, width) if normals is None else normals
-    form = warped.new_zeros(3, TEXELS, TEXELS) if form is None else form
-    low = [shrunk(image, alpha) * mask for image in (warped, share, code, normals)]
-    atlas = functional.interpolate(torch.cat([texture, seen])[None], (TEXELS, TEXELS), mode="area")
+    normals = both.new_zeros(CHANNELS, height, width) if warp.normals is None else warp.normals
+    form = both.new_zeros(3, TEXELS, TEXELS) if warp.form is None else warp.form
+    colour, share, code, normals = (shrunk(x, alpha) * mask for x in (warp.colour, warp.share, warp.code, normals))
+    atlas = functional.interpolate(warp.texture[None], (TEXELS, TEXELS), mode="area")
     with torch.no_grad():
-        made = network(low[0], low[1], low[2], mask, low[3], atlas[:, :3], atlas[:, 3:], form[None])
+        made = network(colour, share, code, mask, normals, atlas[:, :3], atlas[:, 3:], form[None])
     both[part] = functional.interpolate(torch.cat([made.gain, made.change], 1), both[part].shape[1:], mode="bicubic")[0]
     return both[:1], both[1:]
 

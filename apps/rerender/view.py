@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from apps.rerender.avatar import Avatar
-from apps.rerender.normals import CHANNELS, Normals
+from apps.rerender.normals import Normals
 from bodymap.fitting.body import project
 from bodymap.fitting.picture import draw
 from bodymap.types import Camera
@@ -74,26 +74,28 @@ def render_rgba(
     was_seen = (avatar.texture.origin == SEEN).float()[..., None]
     texture = torch.cat([avatar.texture.colour, was_seen], -1)
     values = texture_to_image(avatar.template, texture, seen, smooth=0).values
-    normals = values.new_zeros(height * _FINER, width * _FINER, CHANNELS, device="cpu")
-    if renderer is not None:
-        turned = Normals.between(avatar.template, avatar.vertices, vertices)
-        normals = turned.at_pixels(avatar.template, seen).permute(1, 2, 0)
+    normals = None if renderer is None else Normals.between(avatar.template, avatar.vertices, vertices)
+    # what only a renderer asks for is worked out for one alone
+    asked = []
+    if normals is not None:
+        turned = normals.at_pixels(avatar.template, seen)
+        asked = [torch.from_numpy(seen.colour).permute(2, 0, 1).float() / 255, turned]
     for shell in avatar.shells:
         covered, colours = shell.over(vertices, fine)
         values[covered, :3] = torch.from_numpy(colours[covered]).to(values)
-        normals[torch.from_numpy(covered)] = 0  # its own are not the body's
+        if normals is not None:
+            turned[:, torch.from_numpy(covered)] = 0  # its own are not the body's
         seen.mask[covered] = True
-    weight = torch.from_numpy(seen.mask).float()[..., None]
-    code = torch.from_numpy(seen.colour).float() / 255
-    stacked = torch.cat([values.cpu(), code, normals, torch.ones_like(weight)], -1) * weight
-    mean = torch.nn.functional.avg_pool2d(stacked.permute(2, 0, 1)[None], _FINER)[0]
-    alpha = mean[-1:]
-    colour, share, code, normals = (mean[:-1] / alpha.clamp_min(1e-6)).split([3, 1, 3, CHANNELS])
-    if renderer is not None:
-        from apps.rerender.renderer import TEXELS, refine
+    weight = torch.from_numpy(seen.mask)[None].float()
+    stacked = torch.cat([weight, values.cpu().permute(2, 0, 1), *asked]) * weight
+    mean = torch.nn.functional.avg_pool2d(stacked[None], _FINER)[0]
+    alpha, mean = mean[:1], mean[1:] / mean[:1].clamp_min(1e-6)
+    colour = mean[:3]
+    if normals is not None:
+        from apps.rerender.renderer import TEXELS, Warp, refine
 
-        flat, form = texture.cpu().permute(2, 0, 1), turned.at_texels(avatar.template, TEXELS)
-        colour = refine(renderer, colour, alpha, share, code, flat[:3], flat[3:], normals, form)
+        flat, form = texture.cpu().permute(2, 0, 1), normals.at_texels(avatar.template, TEXELS)
+        colour = refine(renderer, Warp(colour, mean[3:4], mean[4:7], alpha, flat, mean[7:], form))
     return 255 * colour.permute(1, 2, 0).numpy(), alpha.permute(1, 2, 0).numpy()
 
 

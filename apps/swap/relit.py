@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from jaxtyping import Float
 
 from apps.rerender.normals import Normals
-from apps.rerender.renderer import TEXELS, RendererNet, correction
+from apps.rerender.renderer import RendererNet, Warp, correction
 from apps.swap.regions import TargetView
-from bodymap.errors import UserError
-from bodymap.fitting import fit_body
 from bodymap.surface import Template
 from bodymap.types import Correspondence
 from bodymap.warping.fill import SEEN
@@ -31,28 +27,14 @@ def relit(
     Args:
         correspondence: the target's, of the view.
     """
-    normals = form = None
-    body = None if source.body is None else body_of(correspondence)
-    if body is not None:
-        both = Normals.between(template, source.body, body)
-        normals, form = both.at_pixels(template, correspondence), both.at_texels(template, TEXELS)
     seen = (source.filled.origin == SEEN).float()[..., None]
     share = look_up(template, seen, view.grid, tuple(view.mask.shape)).values
-    alpha = view.mask.float()[None]
-    code = torch.from_numpy(correspondence.colour).permute(2, 0, 1).float() / 255
-    given = [view.picture.permute(2, 0, 1) * alpha, alpha, share.permute(2, 0, 1) * alpha, code.to(alpha) * alpha]
-    texture = [source.filled.colour.permute(2, 0, 1), seen.permute(2, 0, 1)]
-    given, texture = [x.cpu() for x in given], [x.cpu() for x in texture]
-    if normals is not None:
-        normals = normals * given[1]
-    light = torch.cat(correction(renderer, *given, *texture, normals, form)).permute(1, 2, 0)
+    laid = torch.cat([view.picture, share], -1) * view.mask[..., None]
+    texture = torch.cat([source.filled.colour, seen], -1)
+    # the view may show a little less than the map
+    shown = replace(correspondence, mask=view.mask.cpu().numpy())
+    normals = Normals.behind(template, source.body, correspondence)
+    warp = Warp.along(template, shown, laid.permute(2, 0, 1).cpu(), texture.cpu(), normals)
+    light = torch.cat(correction(renderer, warp)).permute(1, 2, 0)
     view = replace(view, light=light.to(view.picture))
     return replace(view, picture=view.lit(view.picture))
-
-
-def body_of(correspondence: Correspondence) -> Float[np.ndarray, "vertex=13380 xyz=3"] | None:
-    """The fitted body's vertices in its camera's space; None where none fits."""
-    try:
-        return fit_body(correspondence).vertices
-    except UserError:
-        return None

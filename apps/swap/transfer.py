@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from apps.rerender.normals import body_of
 from apps.rerender.skirt import skirt_region
 from apps.swap import drape, garments, hair, hems, labels, regions, relit
 from apps.swap.choice import GARMENTS, chosen
@@ -80,7 +81,7 @@ class Source:
     @cached_property
     def body(self) -> Float[np.ndarray, "vertex=13380 xyz=3"] | None:
         """Vertices of the body behind the photo, metres, in its camera's space; None: none fits."""
-        return relit.body_of(self.correspondence)
+        return body_of(self.correspondence)
 
 
 def swap(

@@ -12,7 +12,7 @@ from apps.rerender.adversary import Adversary, AdversaryConfig
 from apps.rerender.completion import CompletionNet
 from apps.rerender.partials import Spoil, SpoilConfig, collate
 from apps.rerender.pretrained import find, load_completion, load_renderer
-from apps.rerender.renderer import RendererConfig, RendererNet, refine
+from apps.rerender.renderer import RendererConfig, RendererNet, Warp, refine
 from apps.rerender.renderer_task import Vary
 from apps.rerender.shelves import write_shelf
 from apps.rerender.textures import TextureFolder, TextureSettings, make_person
@@ -213,7 +213,9 @@ def test_the_renderer_begins_at_the_warp():
     network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,))).eval()
     warped, mask = torch.rand(1, 3, 32, 24), torch.zeros(1, 1, 32, 24)
     mask[..., 8:20, 6:18] = 1
-    made = network(warped * mask, mask, warped * mask, mask, torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    light, form = torch.rand(1, 7, 32, 24), torch.rand(1, 3, 64, 64)
+    texture, seen = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)
+    made = network(warped * mask, mask, warped * mask, mask, light, texture, seen, form)
     assert torch.allclose((made.colour - warped).abs() * mask, torch.zeros(1), atol=1e-5)
 
 
@@ -236,17 +238,18 @@ def test_a_renderer_that_changes_nothing_leaves_the_picture():
     alpha = torch.zeros(1, 90, 70)
     alpha[:, 20:80, 10:50] = 1
     colour = torch.rand(3, 90, 70) * alpha
-    texture, seen = torch.rand(3, 128, 128), torch.ones(1, 128, 128)
-    made = refine(network, colour, alpha, alpha, colour, texture, seen)
+    texture = torch.rand(4, 128, 128)
+    made = refine(network, Warp(colour, alpha, colour, alpha, texture))
     assert torch.allclose(made, colour, atol=1e-4)
-    assert torch.equal(refine(network, colour, 0 * alpha, alpha, colour, texture, seen), colour)
+    assert torch.equal(refine(network, Warp(colour, alpha, colour, 0 * alpha, texture)), colour)
 
 
 def test_a_correction_lies_on_the_person_alone_and_keeps_detail():
     network = RendererNet(RendererConfig(channels=(8, 8), texture_channels=(8,), size=64)).eval()
-    torch.nn.init.constant_(network.leave.bias, 0.1)
+    with torch.no_grad():
+        network.leave.bias[:12], network.leave.bias[12:] = 0.1, np.log(0.5)  # what is added; the light
     alpha = torch.zeros(1, 90, 70)
     alpha[:, 20:80, 10:50] = 1
     colour = 0.8 * torch.rand(3, 90, 70) * alpha
-    made = refine(network, colour, alpha, alpha, colour, torch.rand(3, 128, 128), torch.ones(1, 128, 128))
-    assert torch.allclose(made, colour + 0.1 * alpha, atol=1e-4)
+    made = refine(network, Warp(colour, alpha, colour, alpha, torch.rand(4, 128, 128)))
+    assert torch.allclose(made, 0.5 * colour + 0.1 * alpha, atol=1e-4)

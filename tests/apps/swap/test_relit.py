@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 from support.mapped import LOWER, SHOES, SKIN, UPPER, correspondence, dressed
 
+from apps.rerender import normals
 from apps.rerender.renderer import RendererConfig, RendererNet
 from apps.swap import relit
 from apps.swap.transfer import swap
@@ -62,17 +63,17 @@ def test_the_body_behind_each_map_tells_how_its_surface_turned(maps, monkeypatch
     asked = []
     correction = relit.correction
 
-    def watched(network, *given):
-        asked.append(given[-2:])
-        return correction(network, *given)
+    def watched(network, warp):
+        asked.append((warp.normals, warp.form))
+        return correction(network, warp)
 
     monkeypatch.setattr(relit, "correction", watched)
     swapped(maps, "upper", renderer(0.0))
-    normals, form = asked[0]
-    known = normals[6] != 0
-    assert known.float().mean() > 0.05 and (normals[6][known] > 0).float().mean() > 0.8
+    pixels, form = asked[0]
+    known = pixels[6] != 0
+    assert known.float().mean() > 0.05 and (pixels[6][known] > 0).float().mean() > 0.8
     # between the two cameras lie 0.4 radians about the vertical
-    before, after = normals[:3, known], normals[3:6, known]
+    before, after = pixels[:3, known], pixels[3:6, known]
     before, after = (torch.nn.functional.normalize(n[[0, 2]], dim=0) for n in (before, after))
     angle = torch.atan2(before[0] * after[1] - before[1] * after[0], (before * after).sum(0))
     assert abs(abs(float(angle.median())) - 0.4) < 0.15
@@ -80,5 +81,5 @@ def test_the_body_behind_each_map_tells_how_its_surface_turned(maps, monkeypatch
 
 
 def test_where_no_body_fits_it_goes_without(maps, monkeypatch):
-    monkeypatch.setattr(relit, "body_of", lambda correspondence: None)
+    monkeypatch.setattr(normals, "body_of", lambda correspondence: None)
     assert np.array_equal(swapped(maps, "upper", renderer(0.0)).region, swapped(maps, "upper").region)
